@@ -1,0 +1,52 @@
+# Two commands need nothing but python3, make and a network: `make up` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+          --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+          pyproject.toml requirements/build.in
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format lock clean
+
+help:  ## Show this help
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/.runtime  ## Start Tidemark on this machine with sample events (ONCE=1: show, then stop)
+	$(BIN)/tidemark up $(if $(ONCE),--once)
+
+test: $(VENV)/.dev  ## Run the test suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Format the code and mend what can be mended mechanically
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:  ## Write the lock files anew from pyproject.toml (needs uv)
+	$(LOCK) --output-file requirements/runtime.txt
+	$(LOCK) --constraints requirements/runtime.txt --extra local --output-file requirements/local.txt
+	$(LOCK) --constraints requirements/local.txt --extra local --extra dev --output-file requirements/dev.txt
+
+clean:  ## Remove the environment and caches (never the data in .tidemark)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+# Each stamp stands for one set of locked packages; an edited lock file makes it stale.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Tidemark needs Python 3.11 or newer, this is {v[0]}.{v[1]}. Name another: make $(MAKECMDGOALS) PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/local.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip check
+	@touch $@
