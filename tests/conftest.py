@@ -1,0 +1,96 @@
+"""Real servers for every test that needs them: one Postgres and one Valkey a worker, a fresh database a test."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from app.database.migrate import upgrade
+from app.local.home import Home
+from app.local.servers import ServerOptions, ServerUrls, local_servers
+
+TEMPLATE = "tidemark_template"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database as each role sees it: libpq URLs for psycopg, asyncpg and DuckDB alike."""
+
+    owner: str
+    writer: str
+    reader: str
+    admin: str
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[ServerUrls]:
+    """Postgres and Valkey of this worker; nothing in them needs to survive a crash of the machine.
+
+    Not in pytest's own folder: that is closed to the unprivileged user the servers run as under root.
+    """
+    with tempfile.TemporaryDirectory(prefix="tidemark-", ignore_cleanup_errors=True) as folder:
+        with local_servers(Home(Path(folder)), options=ServerOptions(durable=False)) as urls:
+            yield urls
+
+
+@pytest.fixture(scope="session")
+def template(servers: ServerUrls) -> str:
+    """A database with the schema and no rows, built by the migrations; tests get copies of it."""
+    _create_database(servers.admin, TEMPLATE, template="template1")
+    upgrade(_named(servers.owner, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(servers: ServerUrls, template: str) -> Iterator[Database]:
+    """A fresh database with the schema, dropped after the test."""
+    yield from _database(servers, template)
+
+
+@pytest.fixture(scope="module")
+def module_database(servers: ServerUrls, template: str) -> Iterator[Database]:
+    """The same for all tests of a module, which only read it or keep to projects of their own."""
+    yield from _database(servers, template)
+
+
+@pytest.fixture
+def empty_database(servers: ServerUrls) -> Iterator[Database]:
+    """A fresh database without the schema."""
+    yield from _database(servers, "template1")
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """The folder of data files."""
+    return Path(__file__).parent / "fixtures"
+
+
+def _database(servers: ServerUrls, template: str) -> Iterator[Database]:
+    name = f"test_{next(_numbers)}"
+    _create_database(servers.admin, name, template)
+    roles = (servers.owner, servers.writer, servers.reader, servers.admin)
+    yield Database(*(_named(url, name) for url in roles))
+    with psycopg.connect(servers.admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def _create_database(admin: str, name: str, template: str) -> None:
+    statement = sql.SQL("create database {} template {} owner tidemark_owner").format(
+        sql.Identifier(name), sql.Identifier(template)
+    )
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def _named(url: str, database: str) -> str:
+    """The URL with another database's name."""
+    address, _, options = url.partition("?")
+    return f"{address.rpartition('/')[0]}/{database}" + (f"?{options}" if options else "")
