@@ -7,13 +7,20 @@ LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 -
           pyproject.toml requirements/build.in
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format lock clean
+.PHONY: help up run_api import_events test benchmark docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(VENV)/.runtime  ## Start Tidemark on this machine with sample events (ONCE=1: show, then stop)
 	$(BIN)/tidemark up $(if $(ONCE),--once)
+
+run_api: $(VENV)/.runtime  ## Serve the API alone (settings: docs/settings.md)
+	$(BIN)/tidemark serve
+
+import_events: $(VENV)/.runtime  ## Load a file: make import_events FILE=events.csv PROJECT=shop
+	@test -n "$(FILE)" -a -n "$(PROJECT)" || { echo "Name both: make import_events FILE=events.csv PROJECT=shop" >&2; exit 2; }
+	$(BIN)/tidemark import "$(FILE)" --project "$(PROJECT)"
 
 test: $(VENV)/.dev  ## Run the test suite
 	$(BIN)/python -m pytest
@@ -23,6 +30,13 @@ lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+benchmark: $(VENV)/.dev  ## Measure SQL against DuckDB at a million events (BENCHMARK_EVENTS=10000000 for more)
+	$(BIN)/python -m pytest benchmarks -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
+	  --benchmark-columns median,iqr,rounds --benchmark-sort name
+
+docs: $(VENV)/.dev  ## Write the pages that come from the code
+	$(BIN)/python -m app.cli.reference > docs/cli.md
 
 format: $(VENV)/.dev  ## Format the code and mend what can be mended mechanically
 	$(BIN)/ruff format .

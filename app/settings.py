@@ -16,12 +16,16 @@ Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
 
 
 class Settings(BaseSettings):
-    """What a Tidemark process is told from outside. Frozen: change a copy with `model_copy(update=...)`."""
+    """What a Tidemark process is told from outside.
+
+    Frozen: change a copy with `model_copy(update=...)`.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     tidemark_home: Path = Field(
-        default=Path(".tidemark"), description="Data directory of the local servers; nothing is written outside it."
+        default=Path(".tidemark"),
+        description="Data directory of the local servers; nothing is written outside it.",
     )
     database_url: SecretStr | None = Field(
         default=None,
@@ -29,19 +33,30 @@ class Settings(BaseSettings):
         "Unset: the local Postgres of TIDEMARK_HOME is used.",
     )
     database_owner_url: SecretStr | None = Field(
-        default=None, description="Postgres as the owner of the schema, for migrations. Default: DATABASE_URL."
+        default=None,
+        description="Postgres as the owner of the schema, for migrations. Default: DATABASE_URL.",
     )
     database_reader_url: SecretStr | None = Field(
-        default=None, description="Postgres as the read-only role that questions are asked with. Default: DATABASE_URL."
+        default=None,
+        description="Postgres as the read-only role that questions are asked with. "
+        "Default: DATABASE_URL.",
     )
     redis_url: SecretStr | None = Field(
-        default=None, description="Redis or Valkey: redis://host:6379/0. Unset: the local Valkey of TIDEMARK_HOME."
+        default=None,
+        description="Redis or Valkey: redis://host:6379/0. "
+        "Unset: the local Valkey of TIDEMARK_HOME.",
     )
     api_host: str = Field(default="127.0.0.1", description="Address the server listens on.")
-    api_port: int = Field(default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one.")
-    api_prefix: Prefix = Field(default="/api", description="Path before every API route; may be empty.")
+    api_port: int = Field(
+        default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one."
+    )
+    api_prefix: Prefix = Field(
+        default="/api", description="Path before every API route; may be empty."
+    )
     max_body_size: int = Field(
-        default=16 * 1024 * 1024, ge=1024, description="Largest JSON body of POST /events, in bytes."
+        default=16 * 1024 * 1024,
+        ge=1024,
+        description="Largest JSON body of POST /events, in bytes.",
     )
     query_timeout: timedelta = Field(
         default=timedelta(seconds=30),

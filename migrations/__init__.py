@@ -1,1 +1,4 @@
-"""The schema's history, run by Alembic. A package only so that the installed product carries its migrations."""
+"""The schema's history, run by Alembic.
+
+A package only so that the installed product carries its migrations.
+"""

@@ -1,8 +1,9 @@
 """How Alembic reaches the database: through asyncpg, one upgrade at a time.
 
-The address comes from the caller (`config.attributes["url"]`) or, on the `alembic` command line, from DATABASE_URL.
-Several upgrades may start at once (replicas, a migrate job beside a server): the first to take the advisory lock
-does the work, the others wait for it and then find nothing left to do.
+The address comes from the caller (`config.attributes["url"]`) or, on the `alembic` command line,
+from DATABASE_URL. Several upgrades may start at once (replicas, a migrate job beside a server): the
+first to take the advisory lock does the work, the others wait for it and then find nothing left to
+do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ config = context.config
 def _url() -> str:
     url = config.attributes.get("url") or os.environ.get("DATABASE_URL")
     if not url:
-        message = "No database to migrate: set DATABASE_URL=postgresql://user:password@host/database."
+        message = (
+            "No database to migrate: set DATABASE_URL=postgresql://user:password@host/database."
+        )
         raise SystemExit(message)
     return str(url)
 
@@ -35,7 +38,8 @@ def _url() -> str:
 def _run(connection: Connection) -> None:
     context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
     with context.begin_transaction(), warnings.catch_warnings():
-        # SQLAlchemy 2.1.9 reflects NOT VALID as an option that its own CheckConstraint doesn't know.
+        # SQLAlchemy 2.1.9 reflects NOT VALID as an option that its own CheckConstraint doesn't
+        # know.
         warnings.filterwarnings("ignore", "Can't validate argument 'dialect_options'", SAWarning)
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
         # Waiting for a long transaction on events would make every writer behind us wait as well.
@@ -54,7 +58,10 @@ async def _run_online() -> None:
 
 def _run_offline() -> None:
     context.configure(
-        dialect_name="postgresql", target_metadata=metadata, literal_binds=True, dialect_opts={"paramstyle": "named"}
+        dialect_name="postgresql",
+        target_metadata=metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,4 +1,4 @@
-"""Real servers for every test that needs them: one Postgres and one Valkey a worker, a fresh database a test."""
+"""Real servers for the tests: one Postgres and one Valkey a worker, a fresh database a test."""
 
 from __future__ import annotations
 
@@ -34,11 +34,14 @@ class Database:
 def servers() -> Iterator[ServerUrls]:
     """Postgres and Valkey of this worker; nothing in them needs to survive a crash of the machine.
 
-    Not in pytest's own folder: that is closed to the unprivileged user the servers run as under root.
+    Not in pytest's own folder: that is closed to the unprivileged user the servers run as under
+    root.
     """
-    with tempfile.TemporaryDirectory(prefix="tidemark-", ignore_cleanup_errors=True) as folder:
-        with local_servers(Home(Path(folder)), options=ServerOptions(durable=False)) as urls:
-            yield urls
+    with (
+        tempfile.TemporaryDirectory(prefix="tidemark-", ignore_cleanup_errors=True) as folder,
+        local_servers(Home(Path(folder)), options=ServerOptions(durable=False)) as urls,
+    ):
+        yield urls
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""Connections to Postgres, one kind for each purpose. Addresses are libpq URLs: postgresql://user:password@host/database.
+"""Connections to Postgres, one kind for each purpose.
+
+Addresses are libpq URLs: postgresql://user:password@host/database.
 
 | for                         | driver              | role   |
 |-----------------------------|---------------------|--------|
@@ -30,24 +32,34 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
         Unreachable: The server does not answer, or does not let us in; the message says which.
     """
     try:
-        return await asyncpg.connect(url, server_settings={"application_name": APPLICATION}, **options)
+        return await asyncpg.connect(
+            url, server_settings={"application_name": APPLICATION}, **options
+        )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         place = urlsplit(url)
         raise Unreachable(
-            f"Postgres at {place.hostname or 'its socket'} does not let us in: {error or type(error).__name__}. "
+            f"Postgres at {place.hostname or 'its socket'} does not let us in: "
+            f"{error or type(error).__name__}. "
             "Is it running, and is DATABASE_URL right?"
         ) from error
 
 
 def sqlalchemy_engine(url: str, *, pooled: bool = True) -> AsyncEngine:
-    """An engine over asyncpg. asyncpg reads the URL itself: SQLAlchemy's own form differs for Unix sockets."""
+    """An engine over asyncpg.
+
+    asyncpg reads the URL itself: SQLAlchemy's own form differs for Unix sockets.
+    """
 
     async def creator() -> asyncpg.Connection:
         return await connect(url)
 
     if not pooled:
-        return create_async_engine("postgresql+asyncpg://", async_creator=creator, poolclass=NullPool)
-    return create_async_engine("postgresql+asyncpg://", async_creator=creator, pool_size=4, max_overflow=4)
+        return create_async_engine(
+            "postgresql+asyncpg://", async_creator=creator, poolclass=NullPool
+        )
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=creator, pool_size=4, max_overflow=4
+    )
 
 
 def events_pool(url: str, *, size: int = 8) -> asyncpg.Pool:

@@ -1,7 +1,8 @@
 """The tables, for Alembic's comparison and for the statements of app.accounts.
 
-What SQLAlchemy can't express (triggers, rights, the check on ingest_xid) stands in the migration alone.
-The events table is written by `ingest` and read by `analytics` in plain SQL; neither imports this module.
+What SQLAlchemy can't express (triggers, rights, the check on ingest_xid) stands in the migration
+alone. The events table is written by `ingest` and read by `analytics` in plain SQL; neither imports
+this module.
 """
 
 from __future__ import annotations
@@ -53,11 +54,13 @@ metadata = MetaData(
 
 
 def _created_at() -> Column[Any]:
-    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("now()"))
+    return Column(
+        "created_at", DateTime(timezone=True), nullable=False, server_default=text("now()")
+    )
 
 
 def _exact_text(name: str) -> Column[Any]:
-    """Text compared by code point, so that every engine sorts it alike and an index serves equality and order."""
+    """Text compared by code point: every engine sorts it alike, and indexes serve order too."""
     return Column(name, Text(collation="C"), nullable=False)
 
 
@@ -108,7 +111,8 @@ api_keys = Table(
     CheckConstraint("scope in ('ingest', 'read')", name="scope"),
 )
 
-# No foreign key to projects: it costs 38% of COPY. Deleting a project removes its events in batches.
+# No foreign key to projects: it costs 38% of COPY. Deleting a project removes its events in
+# batches.
 events = Table(
     "events",
     metadata,
@@ -120,7 +124,8 @@ events = Table(
     Column("properties", JSONB, nullable=False, server_default=text("'{}'")),
     Column("ingest_xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
     CheckConstraint(
-        "occurred_at >= '0001-01-01 00:00:00+00' and occurred_at < '10000-01-01 00:00:00+00'", name="occurred_at"
+        "occurred_at >= '0001-01-01 00:00:00+00' and occurred_at < '10000-01-01 00:00:00+00'",
+        name="occurred_at",
     ),
     CheckConstraint("char_length(user_id) between 1 and 200", name="user_id"),
     CheckConstraint("char_length(event_type) between 1 and 200", name="event_type"),

@@ -32,8 +32,17 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop everything but the roles: they belong to the whole cluster, and other databases may use them."""
-    for table in ("mirror_leases", "mirror_state", "events_removed", "events", "api_keys", "members", "projects", "users"):
+    """Drop all but the roles: they belong to the cluster, and other databases may use them."""
+    for table in (
+        "mirror_leases",
+        "mirror_state",
+        "events_removed",
+        "events",
+        "api_keys",
+        "members",
+        "projects",
+        "users",
+    ):
         op.drop_table(table)
     for function in ("events_stamp_version", "events_log_removed", "events_start_epoch"):
         op.execute(f"drop function {function}()")
@@ -43,12 +52,16 @@ def _identity() -> sa.Column[int]:
     return sa.Column("id", sa.Integer(), sa.Identity(), nullable=False)
 
 
-def _instant(name: str, *, nullable: bool = True, default: sa.TextClause | None = None) -> sa.Column[object]:
+def _instant(
+    name: str, *, nullable: bool = True, default: sa.TextClause | None = None
+) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, server_default=default)
 
 
 def _text(name: str, default: str | None = None) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=False, server_default=sa.text(default) if default else None)
+    return sa.Column(
+        name, sa.Text(), nullable=False, server_default=sa.text(default) if default else None
+    )
 
 
 def _exact_text(name: str) -> sa.Column[str]:
@@ -80,7 +93,9 @@ def _create_accounts() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_projects"),
         sa.UniqueConstraint("name", name="uq_projects_name"),
         sa.CheckConstraint("char_length(name) between 1 and 100", name=op.f("ck_projects_name")),
-        sa.CheckConstraint("week_start in ('monday', 'sunday')", name=op.f("ck_projects_week_start")),
+        sa.CheckConstraint(
+            "week_start in ('monday', 'sunday')", name=op.f("ck_projects_week_start")
+        ),
     )
     op.create_table(
         "members",
@@ -89,9 +104,14 @@ def _create_accounts() -> None:
         _text("role"),
         sa.PrimaryKeyConstraint("project_id", "user_id", name="pk_members"),
         sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name="fk_members_project_id_projects", ondelete="cascade"
+            ["project_id"],
+            ["projects.id"],
+            name="fk_members_project_id_projects",
+            ondelete="cascade",
         ),
-        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_members_user_id_users", ondelete="cascade"),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_members_user_id_users", ondelete="cascade"
+        ),
         sa.CheckConstraint("role in ('owner', 'member', 'viewer')", name=op.f("ck_members_role")),
     )
     op.create_index("ix_members_user_id", "members", ["user_id"])
@@ -108,7 +128,10 @@ def _create_accounts() -> None:
         _instant("revoked_at"),
         sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
         sa.ForeignKeyConstraint(
-            ["project_id"], ["projects.id"], name="fk_api_keys_project_id_projects", ondelete="cascade"
+            ["project_id"],
+            ["projects.id"],
+            name="fk_api_keys_project_id_projects",
+            ondelete="cascade",
         ),
         sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
         sa.CheckConstraint("scope in ('ingest', 'read')", name=op.f("ck_api_keys_scope")),
@@ -131,14 +154,21 @@ def _create_events() -> None:
             "occurred_at >= '0001-01-01 00:00:00+00' and occurred_at < '10000-01-01 00:00:00+00'",
             name=op.f("ck_events_occurred_at"),
         ),
-        sa.CheckConstraint("char_length(user_id) between 1 and 200", name=op.f("ck_events_user_id")),
-        sa.CheckConstraint("char_length(event_type) between 1 and 200", name=op.f("ck_events_event_type")),
-        sa.CheckConstraint("jsonb_typeof(properties) = 'object'", name=op.f("ck_events_properties")),
+        sa.CheckConstraint(
+            "char_length(user_id) between 1 and 200", name=op.f("ck_events_user_id")
+        ),
+        sa.CheckConstraint(
+            "char_length(event_type) between 1 and 200", name=op.f("ck_events_event_type")
+        ),
+        sa.CheckConstraint(
+            "jsonb_typeof(properties) = 'object'", name=op.f("ck_events_properties")
+        ),
     )
-    # Nobody, the owner included, may write a row below a mirror's tidemark. NOT VALID, because a dump restores its
-    # rows, with the xids of another cluster, before it restores this constraint.
+    # Nobody, the owner included, may write a row below a mirror's tidemark. NOT VALID, because a
+    # dump restores its rows, with the xids of another cluster, before it restores this constraint.
     op.execute(
-        "alter table events add constraint ck_events_ingest_xid check (ingest_xid = pg_current_xact_id()) not valid"
+        "alter table events add constraint ck_events_ingest_xid "
+        "check (ingest_xid = pg_current_xact_id()) not valid"
     )
     op.create_index("ix_events_ingest_xid", "events", ["ingest_xid"])
     op.create_index("ix_events_occurred_at", "events", ["occurred_at"], postgresql_using="brin")
@@ -177,7 +207,8 @@ def _create_mirror_tables() -> None:
 
 
 def _create_triggers() -> None:
-    # Touches no table, so it needs nobody's rights; as SECURITY DEFINER it would cost more on every updated row.
+    # Touches no table, so it needs nobody's rights; as SECURITY DEFINER it would cost more on every
+    # updated row.
     op.execute("""
         create function events_stamp_version() returns trigger language plpgsql as $$
         begin
@@ -189,7 +220,8 @@ def _create_triggers() -> None:
         create function events_log_removed() returns trigger
         language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
         begin
-            insert into public.events_removed (project_id, event_id, ingest_xid, occurred_at, user_id, event_type)
+            insert into public.events_removed
+                (project_id, event_id, ingest_xid, occurred_at, user_id, event_type)
             select project_id, event_id, ingest_xid, occurred_at, user_id, event_type from removed;
             return null;
         end $$
@@ -218,13 +250,20 @@ def _create_triggers() -> None:
         create trigger events_start_epoch after truncate on events
         for each statement execute function events_start_epoch()
     """)
-    # ALWAYS: a replication worker, or a restore with --disable-triggers, would otherwise pass them by.
-    for trigger in ("events_stamp_version", "events_log_deleted", "events_log_updated", "events_start_epoch"):
+    # ALWAYS: a replication worker, or a restore with --disable-triggers, would otherwise pass them
+    # by.
+    for trigger in (
+        "events_stamp_version",
+        "events_log_deleted",
+        "events_log_updated",
+        "events_start_epoch",
+    ):
         op.execute(f"alter table events enable always trigger {trigger}")
 
 
 def _create_roles() -> None:
-    # A managed Postgres may refuse CREATE ROLE: everything works with one role, with less protection.
+    # A managed Postgres may refuse CREATE ROLE: everything works with one role, with less
+    # protection.
     for role in ("tidemark_writer", "tidemark_reader"):
         op.execute(f"""
             do $$ begin
@@ -246,10 +285,11 @@ def _grant_rights() -> None:
             "insert (project_id, event_id, occurred_at, user_id, event_type, properties) on events",
             "select, delete on events_removed",
             "select, update on mirror_state",
+            "select on alembic_version",
             "select, insert, update, delete on mirror_leases, users, projects, members, api_keys",
         ),
         "tidemark_reader": (
-            "select on events, events_removed, mirror_state, projects",
+            "select on events, events_removed, mirror_state, projects, alembic_version",
             "select, insert, update, delete on mirror_leases",
         ),
     }

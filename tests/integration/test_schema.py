@@ -11,10 +11,13 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from app.database.migrate import check, downgrade, upgrade
+from app.database.migrate import SchemaDiffers, check, downgrade, require_current, upgrade
 from tests.conftest import Database
 
-INSERT = "insert into events (project_id, event_id, occurred_at, user_id, event_type) values (%s, %s, %s, %s, %s)"
+INSERT = (
+    "insert into events (project_id, event_id, occurred_at, user_id, event_type) "
+    "values (%s, %s, %s, %s, %s)"
+)
 ID = uuid.UUID(int=7)
 EVENT = (1, ID, "2025-08-01T10:00:00Z", "ann", "login")
 
@@ -51,7 +54,9 @@ def test_three_upgrades_at_once_on_an_empty_database_all_succeed(empty_database:
     with ThreadPoolExecutor(3) as pool:
         runs = list(
             pool.map(
-                lambda _: subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True),
+                lambda _: subprocess.run(
+                    [sys.executable, "-c", program], check=False, capture_output=True, text=True
+                ),
                 range(3),
             )
         )
@@ -75,8 +80,12 @@ def test_three_upgrades_at_once_on_an_empty_database_all_succeed(empty_database:
         ("ingest_xid", "3"),
     ],
 )
-def test_row_outside_the_limits_is_refused_also_from_the_owner(database: Database, column: str, value: str) -> None:
-    row = dict(zip(("project_id", "event_id", "occurred_at", "user_id", "event_type"), EVENT, strict=True))
+def test_row_outside_the_limits_is_refused_also_from_the_owner(
+    database: Database, column: str, value: str
+) -> None:
+    row = dict(
+        zip(("project_id", "event_id", "occurred_at", "user_id", "event_type"), EVENT, strict=True)
+    )
     row[column] = value
     names, marks = ", ".join(row), ", ".join(["%s"] * len(row))
     with pytest.raises(errors.CheckViolation):
@@ -89,7 +98,10 @@ def test_first_and_last_instants_are_taken(database: Database, occurred_at: str)
     assert execute(database.reader, "select count(*) from events") == [(1,)]
 
 
-REMOVED = "select project_id, event_id, occurred_at = '2025-08-01T10:00:00Z', user_id, event_type from events_removed"
+REMOVED = (
+    "select project_id, event_id, occurred_at = '2025-08-01T10:00:00Z', user_id, event_type "
+    "from events_removed"
+)
 
 
 def test_delete_is_logged(database: Database) -> None:
@@ -113,7 +125,11 @@ def test_update_logs_the_old_version_and_stamps_the_new_one(database: Database) 
 
 def test_upsert_is_logged(database: Database) -> None:
     execute(database.owner, INSERT, *EVENT)
-    execute(database.owner, INSERT + " on conflict (project_id, event_id) do update set user_id = 'bob'", *EVENT)
+    execute(
+        database.owner,
+        INSERT + " on conflict (project_id, event_id) do update set user_id = 'bob'",
+        *EVENT,
+    )
     assert execute(database.reader, REMOVED) == [(1, ID, True, "ann", "login")]
 
 
@@ -135,7 +151,8 @@ def test_statement_in_a_schema_of_the_callers_logs_to_the_real_table(database: D
     execute(database.writer, INSERT, *EVENT)
     execute(
         database.writer,
-        "create temp table events_removed (like public.events_removed); set search_path = pg_temp, public; "
+        "create temp table events_removed (like public.events_removed); "
+        "set search_path = pg_temp, public; "
         "delete from public.events",
     )
     assert execute(database.reader, "select count(*) from events_removed") == [(1,)]
@@ -144,8 +161,8 @@ def test_statement_in_a_schema_of_the_callers_logs_to_the_real_table(database: D
 @pytest.mark.parametrize(
     "statement",
     [
-        "insert into events (project_id, event_id, occurred_at, user_id, event_type, ingest_xid) "
-        f"values (1, '{ID}', now(), 'a', 'b', pg_current_xact_id())",
+        "insert into events (project_id, event_id, occurred_at, user_id, event_type, ingest_xid) values"
+        f" (1, '{ID}', now(), 'a', 'b', pg_current_xact_id())",
         "update events set user_id = 'x'",
         "truncate events",
         "insert into events_removed select * from events_removed",
@@ -191,3 +208,13 @@ def test_log_of_a_removal_is_gone_with_its_transaction(database: Database) -> No
         connection.execute("delete from events")
         connection.rollback()
     assert execute(database.reader, "select count(*) from events_removed") == [(0,)]
+
+
+async def test_database_without_the_schema_is_named(empty_database: Database) -> None:
+    with pytest.raises(SchemaDiffers, match="has schema none, .* needs 0001; run `tidemark migrate`"):
+        await require_current(empty_database.writer)
+
+
+async def test_database_with_the_schema_is_current(database: Database) -> None:
+    await require_current(database.writer)
+    await require_current(database.reader)

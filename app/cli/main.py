@@ -1,0 +1,86 @@
+"""The `tidemark` command: its sub-commands, and errors as one line and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some rows of an import were rejected, 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from analytics.errors import TidemarkError
+from app.cli import load, operate, project, stats, up
+from app.local.signals import stop_on_signals
+from app.problems import FAILURE, INTERRUPTED, outcome_of
+
+app = typer.Typer(
+    name="tidemark",
+    help="Product analytics: Postgres holds the events, DuckDB answers the questions, "
+    "and the two never disagree.",
+    epilog="Start here: tidemark up",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(up.up)
+app.command()(operate.serve)
+app.command()(operate.migrate)
+app.command("import")(load.import_events)
+app.add_typer(stats.app, name="stats")
+app.add_typer(project.projects, name="project")
+app.add_typer(project.keys, name="key")
+
+
+@app.callback()
+def options(
+    *,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")
+    ] = False,
+) -> None:
+    """Options that go before the command."""
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def run() -> None:
+    """The entry point: runs the command and exits."""
+    try:
+        with stop_on_signals():
+            code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        code = _say(error.format_message(), error.exit_code)
+    except TidemarkError as error:
+        code = _say(str(error), outcome_of(error).exit_code)
+    except ValidationError as error:
+        code = _say(_settings_message(error), FAILURE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away (`| head`): nothing is left to say, and no stream to say it on.
+        sys.stderr.close()
+        code = FAILURE
+    sys.exit(code)
+
+
+def _say(message: str, code: int) -> int:
+    """Writes one line to stderr; `code` passes through."""
+    sys.stderr.write(f"tidemark: {' '.join(message.split())}\n")
+    return code
+
+
+def _settings_message(error: ValidationError) -> str:
+    wrong = "; ".join(
+        f"{'.'.join(map(str, entry['loc'])).upper()}={entry['input']!r}: {entry['msg']}"
+        for entry in error.errors()
+    )
+    return f"Settings from the environment can't be used: {wrong}"

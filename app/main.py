@@ -1,0 +1,33 @@
+"""The API as an ASGI application."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from app import problems
+from app.lifespan import lifespan
+from app.routes import events, health, stats
+from app.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application for these settings, which must name the servers.
+
+    Nothing connects before it is started.
+    """
+    app = FastAPI(
+        title="Tidemark",
+        summary="Product analytics: Postgres holds the events, DuckDB answers the questions.",
+        version=version("tidemark"),
+        lifespan=lifespan(settings),
+        # A redirect would let any path into the metrics' labels, and clients lose their body on the
+        # way.
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    app.include_router(health.router)
+    for topic in (events, stats):
+        app.include_router(topic.router, prefix=settings.api_prefix)
+    return app

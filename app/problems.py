@@ -1,0 +1,182 @@
+"""Errors as people and programs see them: one table from error type to HTTP status and exit code.
+
+Over HTTP every error is an RFC 9457 problem: `type`, `title`, `status`, `detail`, a stable `code`,
+and where it helps the `field` it speaks of and a list `errors`. On the command line it is one line
+and an exit code.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from analytics import errors
+from app.accounts.projects import InvalidProject, ProjectExists
+from ingest.errors import InvalidEvents
+
+MEDIA_TYPE = "application/problem+json"
+USAGE, FAILURE, REJECTS, INTERRUPTED = 2, 1, 3, 130
+
+log = logging.getLogger(__name__)
+
+
+class Forbidden(errors.Terminal):
+    """The key's scope does not allow this."""
+
+    code = "forbidden"
+
+
+class Unauthenticated(errors.Terminal):
+    """A valid API key is needed: send it as `Authorization: Bearer KEY`."""
+
+    code = "unauthenticated"
+
+
+class UnsupportedType(errors.Terminal):
+    """The body's type is not one that events are taken in."""
+
+    code = "unsupported_media_type"
+
+
+class TooLarge(errors.Terminal):
+    """The body is larger than allowed."""
+
+    code = "body_too_large"
+
+
+class Outcome(NamedTuple):
+    """What an error becomes: an HTTP status, and the exit code of a command."""
+
+    status: HTTPStatus
+    exit_code: int
+
+
+# The nearest class in an error's ancestry counts, so a new error has an outcome before it has a
+# line of its own.
+OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
+    errors.TidemarkError: Outcome(HTTPStatus.INTERNAL_SERVER_ERROR, FAILURE),
+    errors.Terminal: Outcome(HTTPStatus.BAD_REQUEST, FAILURE),
+    errors.Transient: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, FAILURE),
+    errors.InvalidQuestion: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
+    errors.InvalidInput: Outcome(HTTPStatus.BAD_REQUEST, FAILURE),
+    InvalidEvents: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, FAILURE),
+    errors.UnknownProject: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    InvalidProject: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
+    ProjectExists: Outcome(HTTPStatus.CONFLICT, FAILURE),
+    Unauthenticated: Outcome(HTTPStatus.UNAUTHORIZED, FAILURE),
+    Forbidden: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
+    TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
+}
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. `code` is stable; `detail` is written for people and may change."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    errors: list[dict[str, Any]] | None = None
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses as problems, for a router's `responses`."""
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+
+
+def outcome_of(error: errors.TidemarkError) -> Outcome:
+    """The entry of OUTCOMES for the nearest class in the error's ancestry."""
+    return next(OUTCOMES[cls] for cls in type(error).__mro__ if cls in OUTCOMES)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app`, expected or not, answer as a problem."""
+    app.add_exception_handler(errors.TidemarkError, _tidemark_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _crash)
+
+
+def response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The problem as an HTTP answer."""
+    return JSONResponse(
+        problem.model_dump(exclude_none=True),
+        status_code=problem.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def problem_of(error: errors.TidemarkError) -> Problem:
+    """An expected error in the form of RFC 9457."""
+    rejects = error.rejects if isinstance(error, InvalidEvents) else None
+    return _problem(
+        outcome_of(error).status,
+        str(error),
+        error.code,
+        field=error.field,
+        errors=[reject.as_json() for reject in rejects] if rejects else None,
+    )
+
+
+def _problem(status: HTTPStatus, detail: str, code: str, **more: Any) -> Problem:
+    return Problem(
+        type=f"urn:tidemark:problem:{code}",
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        **more,
+    )
+
+
+async def _tidemark_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.TidemarkError)  # noqa: S101 - registered for this type
+    log.info("request.refused code=%s path=%s", error.code, request.url.path)
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.Transient):
+        headers["Retry-After"] = "1"
+    return response(problem_of(error), headers)
+
+
+async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
+    # Pydantic's own entries echo the input, which may be a password.
+    found = [{"field": _name(entry["loc"]), "message": entry["msg"]} for entry in error.errors()]
+    detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in found)
+    problem = _problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid_parameter", errors=found)
+    return response(problem)
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    status = HTTPStatus(error.status_code)
+    problem = _problem(status, str(error.detail), status.phrase.lower().replace(" ", "_"))
+    return response(problem, dict(error.headers or {}))
+
+
+async def _crash(request: Request, error: Exception) -> JSONResponse:
+    log.error("request.crashed method=%s path=%s", request.method, request.url.path, exc_info=error)
+    detail = "Something went wrong on our side; the log of the server says what."
+    return response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error"))
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    """`("query", "from")` as `from`: where a parameter stands is plain from the route."""
+    return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -1,0 +1,46 @@
+"""Body and answer of POST /events.
+
+The body itself is decoded by `ingest`, in columns; this describes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from analytics.events import MAX_TEXT_CHARACTERS
+
+
+class Event(BaseModel):
+    """One event: who did what, when."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "event_id": "6b1f5f0e-6c0a-4d7e-9d3e-0b6f2b3c4d5e",
+                "occurred_at": "2025-08-01T10:15:00Z",
+                "user_id": "ann",
+                "event_type": "login",
+                "properties": {"plan": "pro"},
+            }
+        },
+    )
+
+    event_id: UUID
+    occurred_at: datetime = Field(description="RFC 3339, with a zone; kept to the microsecond.")
+    user_id: str | int = Field(
+        description=f"1 to {MAX_TEXT_CHARACTERS} characters; an integer is kept as its digits."
+    )
+    event_type: str = Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)
+    properties: dict[str, Any] = Field(default={}, description="Any JSON object.")
+
+
+class Accepted(BaseModel):
+    """Every id of the request, once, in the order sent: new here, or here already."""
+
+    inserted: list[UUID]
+    duplicates: list[UUID]

@@ -1,0 +1,49 @@
+"""SQL on Postgres against DuckDB attached to it, on the same rows, through the whole engine.
+
+Question: how long does each engine take for each question at a million events?
+Hypothesis: DuckDB reads all rows over the wire, so it wins where grouping is the work and loses where
+an index leaves few rows to read.
+Control: the answers are compared before anything is timed; both engines ask the same server, warm, its
+table vacuumed and in memory.
+Command: make benchmark (BENCHMARK_EVENTS=10000000 for more).
+What would make it wrong: a busy machine. Compare the medians of one run with each other, never with
+those of another day.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from analytics.engines.choose import Engines
+from analytics.questions.dau import Dau
+from analytics.questions.day_range import DayRange
+from analytics.questions.retention import Retention
+from analytics.questions.top_events import TopEvents
+from benchmarks.conftest import PROJECT
+from benchmarks.generate import DAYS, FIRST_DAY
+
+LAST_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
+MONTH = DayRange(LAST_DAY - timedelta(days=29), LAST_DAY)
+SPAN = DayRange(FIRST_DAY, LAST_DAY)
+QUESTIONS = {
+    "dau, 30 days": Dau(PROJECT, MONTH),
+    "dau, 120 days": Dau(PROJECT, SPAN),
+    "top 10 events, 120 days": TopEvents(PROJECT, SPAN),
+    "retention, 8 weeks": Retention(PROJECT, LAST_DAY - timedelta(weeks=8), LAST_DAY),
+}
+
+
+@pytest.mark.parametrize("engine", ["postgres", "attached"])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_question(benchmark: BenchmarkFixture, engines: Engines, name: str, engine: str) -> None:
+    question: Any = QUESTIONS[name]
+    expected = engines.answer(question, "postgres").rows
+    assert engines.answer(question, engine).rows == expected
+
+    benchmark.group = name
+    answer = benchmark.pedantic(engines.answer, (question, engine), rounds=7, warmup_rounds=2)
+    assert answer.rows == expected

@@ -1,0 +1,90 @@
+"""House rules that no linter knows: small modules and functions, files named after one idea.
+
+A file with one idea is found by its name and read in one go; a function that fits a screen needs no
+map. The limits are alarms: an explained exception in ALLOWED is better than an idea split over
+three files.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("app", "analytics", "ingest", "benchmarks", "migrations")
+MODULE_LINES, FUNCTION_LINES, PARAMETERS = 400, 60, 6
+MEDIAN_MODULE_LINES, FUNCTION_LINES_P90 = 120, 35
+VAGUE_NAMES = {
+    "utils",
+    "util",
+    "helpers",
+    "helper",
+    "common",
+    "service",
+    "services",
+    "misc",
+    "base",
+    "manager",
+}
+
+# path or path::function -> why it may be longer
+ALLOWED: dict[str, str] = {}
+
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_module_is_short_and_named_after_its_idea(path: Path) -> None:
+    assert path.stem not in VAGUE_NAMES
+    if _name(path) not in ALLOWED:
+        assert len(path.read_text().splitlines()) <= MODULE_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_functions_are_short_and_take_few_parameters(path: Path) -> None:
+    for node in _functions(path):
+        if f"{_name(path)}::{node.name}" in ALLOWED:
+            continue
+        named = len(node.args.args) + len(node.args.posonlyargs) + len(node.args.kwonlyargs)
+        own = named - (bool(node.args.args) and node.args.args[0].arg in {"self", "cls"})
+        is_command = any(
+            "typer" in ast.unparse(a.annotation) for a in node.args.args if a.annotation
+        )
+        assert _length(node) <= FUNCTION_LINES, f"{node.name} has {_length(node)} lines"
+        assert own <= PARAMETERS or is_command, f"{node.name} takes {own} parameters"
+
+
+def test_most_modules_and_functions_are_small() -> None:
+    modules = [len(path.read_text().splitlines()) for path in MODULES if path.stem != "__init__"]
+    functions = sorted(_length(node) for path in MODULES for node in _functions(path))
+
+    assert median(modules) <= MEDIAN_MODULE_LINES
+    assert functions[int(len(functions) * 0.9)] <= FUNCTION_LINES_P90
+
+
+def test_exceptions_are_still_needed() -> None:
+    for name in ALLOWED:
+        path, _, function = name.partition("::")
+        lengths = [_length(node) for node in _functions(ROOT / path) if node.name == function]
+        assert (
+            max(lengths, default=0) > FUNCTION_LINES
+            or len((ROOT / path).read_text().splitlines()) > MODULE_LINES
+        )
