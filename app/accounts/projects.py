@@ -88,6 +88,6 @@ async def by_name(connection: AsyncConnection, name: str) -> Project:
     )
 
 
-def project_of(row: Row[Any]) -> Project:
+def project_of(row: Row[*tuple[Any, ...]]) -> Project:
     """A row of COLUMNS as the value that questions carry."""
     return Project(ProjectId(row.id), row.name, row.timezone, WeekStart(row.week_start))

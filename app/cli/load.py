@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
-from ingest.sources.formats import open_file
+from ingest.sources.formats import open_source
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -65,7 +65,7 @@ def load_file(url: str, project_id: ProjectId, path: Path, console: Console) -> 
         InvalidInput: The file can't be read as events; the message says what is in the table.
         Unreachable, LoadInterrupted: Postgres does not answer (any more).
     """
-    with open_file(path) as source, _progress(path, console) as progress:
+    with open_source(path) as source, _progress(path, console) as progress:
 
         async def run() -> Report:
             async with events_pool(url, size=2) as pool:
@@ -100,7 +100,7 @@ def show_rejects(report: Report, console: Console) -> None:
 
 
 @contextmanager
-def _progress(path: Path, console: Console) -> Iterator[object]:
+def _progress(path: Path, console: Console) -> Iterator[Callable[[Report], None]]:
     """A bar that moves with every commit; nothing where nobody looks."""
     columns = (
         SpinnerColumn(),

@@ -1,0 +1,156 @@
+"""DuckDB connections: pinned settings, Postgres attached read-only, locked down, with deadlines.
+
+DuckDB here runs nothing but this package's own statements. Even so a database is locked before it
+answers: no extension is ever fetched, no file is reached, nothing more attached, and no setting
+changes afterwards. That is no sandbox for foreign SQL: with the Postgres extension loaded,
+`postgres_scan` would still call any host.
+
+Known defects that the settings here avoid, all in DuckDB 1.5.5 or its Postgres extension 41223e5:
+
+- One statement with two Postgres scans may see two snapshots when scans go by ctid ranges,
+  over several connections (duckdb-postgres 527). So a scan here is one COPY on one connection, and
+  a test counts the scans. It is no slower: of 10M events all arrive in the same time, and a week's
+  in 0.2 s instead of 0.7, for Postgres may use its index again.
+- `common_subplan` merges arms of a UNION ALL that differ (duckdb 25819).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+import duckdb
+from psycopg.conninfo import make_conninfo
+
+from analytics.conninfo import connection_parameters
+
+VERSION: Final = "1.5.5"
+
+# The secret's own fields, by their libpq names; everything else travels in ATTACH's text.
+_SECRET_FIELDS: Final = {
+    "host": "host",
+    "hostaddr": "host",
+    "port": "port",
+    "dbname": "database",
+    "user": "user",
+    "password": "password",
+}
+_RETRY_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DuckLimits:
+    """What one DuckDB database may use. The defaults leave room for Postgres on 2 cores and 4 GB.
+
+    Attributes:
+        threads: worker threads.
+        memory_megabytes: what queries may hold before they spill; buffers of a scan come on top.
+        spill_megabytes: how much may be spilled to the disk.
+    """
+
+    threads: int = 2
+    memory_megabytes: int = 1024
+    spill_megabytes: int = 10 * 1024
+
+
+def open_database(spill_directory: Path, limits: DuckLimits) -> duckdb.DuckDBPyConnection:
+    """An empty in-memory database with the Postgres extension loaded, not yet locked.
+
+    `spill_directory` must belong to this database alone. Use one `cursor()` a thread and query.
+
+    Raises:
+        RuntimeError: the installed DuckDB is another version than the extension was built for.
+    """
+    if duckdb.__version__ != VERSION:
+        raise RuntimeError(
+            f"DuckDB is {duckdb.__version__}, the Postgres extension fits {VERSION} only; "
+            f"install duckdb=={VERSION}"
+        )
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "threads": limits.threads,
+            "memory_limit": f"{limits.memory_megabytes}MiB",
+            "temp_directory": str(spill_directory),
+            "max_temp_directory_size": f"{limits.spill_megabytes}MiB",
+        }
+    )
+    connection.load_extension(str(_extension()))
+    connection.execute("set global disabled_optimizers = 'common_subplan'")
+    connection.execute("set global pg_use_ctid_scan = false")
+    return connection
+
+
+def attach_postgres(
+    connection: duckdb.DuckDBPyConnection, url: str, application_name: str, timeout: timedelta
+) -> None:
+    """Attach the schema `public` of the database at `url` as `pg`, read-only.
+
+    The credentials travel in a secret, so that `duckdb_databases()` doesn't show them. `timeout`
+    becomes statement_timeout on every connection, for interrupting DuckDB doesn't stop Postgres.
+
+    Raises:
+        duckdb.IOException: the server doesn't answer or doesn't let us in.
+    """
+    parameters = connection_parameters(url, application_name)
+    milliseconds = max(1, round(timeout.total_seconds() * 1000))
+    options = f"{parameters.get('options', '')} -c statement_timeout={milliseconds}".strip()
+    secret = {
+        field: parameters[name] for name, field in _SECRET_FIELDS.items() if name in parameters
+    }
+    rest = {name: value for name, value in parameters.items() if name not in _SECRET_FIELDS}
+    fields = "".join(f", {field} ${field}" for field in secret)
+    connection.execute(f"create secret tidemark (type postgres{fields})", secret)
+    conninfo = make_conninfo("", **{**rest, "options": options})
+    connection.execute(
+        f"attach {quoted(conninfo)} as pg "
+        "(type postgres, secret tidemark, read_only, schema 'public')"
+    )
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let nothing else be attached, read or written from now on, and no setting be changed."""
+    connection.execute("set global enable_external_access = false")
+    connection.execute("set global lock_configuration = true")
+
+
+def quoted(text: str) -> str:
+    """A DuckDB string literal; for statements that can't bind, such as ATTACH."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def deadline(cursor: duckdb.DuckDBPyConnection, limit: timedelta) -> Iterator[None]:
+    """Interrupt whatever runs on this cursor once `limit` has passed, until the block is left.
+
+    It interrupts again and again, for an interruption between two statements is lost.
+    """
+    done = Event()
+
+    def watch() -> None:
+        wait = limit.total_seconds()
+        while not done.wait(wait):
+            cursor.interrupt()
+            wait = _RETRY_SECONDS
+
+    watchdog = Thread(target=watch, name="tidemark-duckdb-deadline", daemon=True)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watchdog.join()
+
+
+def _extension() -> Path:
+    """The extension's file in the wheel that carries it; DuckDB itself never looks for one."""
+    folder = Path(str(files("duckdb_extension_postgres_scanner")))
+    return folder / "extensions" / f"v{VERSION}" / "postgres_scanner.duckdb_extension"

@@ -1,0 +1,136 @@
+"""The engine `postgres`: plain SQL on Postgres.
+
+It is the oracle, the fallback, and the baseline of every benchmark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any, Final, LiteralString, TypeAlias
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+
+from analytics.answer import Answer, Meta, RowT_co
+from analytics.conninfo import connection_parameters, place
+from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Tracer
+from analytics.errors import DeadlineExceeded, Unreachable
+from analytics.questions.question import Question, Value
+from analytics.sql import statement
+
+Pool: TypeAlias = ConnectionPool[psycopg.Connection[Any]]
+
+CONNECTIONS: Final = 4
+_PATIENCE_SECONDS: Final = 5.0
+
+# All settings in one round trip. No jit: these plans are long in rows, not in steps to compile.
+_BEGIN: Final[LiteralString] = """/* tidemark postgres begin */
+select
+    (extract(epoch from transaction_timestamp()) * 1000000)::bigint as as_of_us,
+    set_config('transaction_read_only', 'on', true),
+    set_config('statement_timeout', %(milliseconds)s::text, true),
+    set_config('jit', 'off', true)"""
+
+
+class PostgresEngine:
+    """Answers on Postgres itself: one read-only transaction with a time limit for each question."""
+
+    name: Final = "postgres"
+
+    def __init__(
+        self,
+        database: str | Pool,
+        *,
+        timeout: timedelta = TIMEOUT,
+        tracer: Tracer | None = None,
+    ) -> None:
+        """Takes a libpq URL, or a pool, which stays its owner's to close.
+
+        With a URL nothing connects before the first question.
+        """
+        self._owns_pool = isinstance(database, str)
+        self._pool = _open_pool(database) if isinstance(database, str) else database
+        self._place = place(database) if isinstance(database, str) else "the pool's address"
+        self._timeout = timeout
+        self._tracer = tracer
+
+    def answer(self, question: Question[RowT_co]) -> Answer[RowT_co]:
+        """See `Engine.answer`."""
+        started = perf_counter()
+        with self._transaction() as (connection, as_of):
+            found = self._run(
+                connection, statement(self.name, question.name), question.parameters()
+            )
+        rows = question.rows(found)
+        return Answer(
+            rows, Meta(self.name, ASKED_FOR, as_of, elapsed_ms=(perf_counter() - started) * 1000)
+        )
+
+    def explain(self, question: Question[RowT_co]) -> str:
+        """See `Engine.explain`."""
+        with self._transaction() as (connection, _):
+            plan = self._run(
+                connection, "explain " + statement(self.name, question.name), question.parameters()
+            )
+        return "\n".join(str(line) for (line,) in plan)
+
+    def ping(self) -> None:
+        """See `Engine.ping`."""
+        with self._transaction():
+            pass
+
+    def close(self) -> None:
+        """See `Engine.close`; a pool handed in stays open."""
+        if self._owns_pool:
+            self._pool.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
+        """A read-only transaction, and the instant before which it sees all that was committed."""
+        milliseconds = max(1, round(self._timeout.total_seconds() * 1000))
+        try:
+            with self._pool.connection() as connection, connection.transaction():
+                [(as_of_us, *_)] = self._run(connection, _BEGIN, {"milliseconds": milliseconds})
+                yield connection, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us)
+        except psycopg.errors.QueryCanceled as error:
+            raise DeadlineExceeded(
+                f"Postgres stopped the query: its limit is {self._timeout.total_seconds():g} s; "
+                "ask for a shorter range or raise the limit"
+            ) from error
+        except psycopg.OperationalError as error:
+            raise Unreachable(
+                f"Postgres at {self._place} does not answer: {str(error).splitlines()[0]}; "
+                "see that it runs and ask again"
+            ) from error
+
+    def _run(
+        self,
+        connection: psycopg.Connection[Any],
+        sql: LiteralString,
+        parameters: Mapping[str, Value],
+    ) -> Sequence[Sequence[Any]]:
+        started = perf_counter()
+        # Never prepared: a generic plan would fit any range, not the one asked for.
+        rows = connection.execute(sql, parameters, prepare=False).fetchall()
+        if self._tracer:
+            self._tracer(sql, parameters, (perf_counter() - started) * 1000, len(rows))
+        return rows
+
+
+def _open_pool(url: str) -> Pool:
+    conninfo = make_conninfo("", **connection_parameters(url, "tidemark postgres"))
+    return ConnectionPool(
+        conninfo,
+        min_size=0,
+        max_size=CONNECTIONS,
+        timeout=_PATIENCE_SECONDS,
+        # Else the first question after a restart of the server would fail on a connection that is
+        # gone.
+        check=ConnectionPool.check_connection,
+        open=True,
+        name="tidemark-postgres",
+    )

@@ -1,0 +1,1 @@
+"""One module a question: a frozen spec with all its rules, and the type of its rows."""

@@ -1,0 +1,41 @@
+"""What every question can do, whoever answers it.
+
+A question knows how to be asked (`parameters`) and how to be read (`rows`); an engine only knows
+how to run the SQL file that bears the question's name. So no engine knows a question, and no
+question an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar, Protocol, TypeAlias
+
+from analytics.answer import RowT_co
+from analytics.project import Project
+
+# What engines bind: whole numbers, text, UTC instants, and lists of them.
+Value: TypeAlias = int | str | datetime | Sequence[int] | Sequence[datetime]
+
+
+class Question(Protocol[RowT_co]):
+    """A question about one project's events: a frozen value, checked when it is made."""
+
+    name: ClassVar[str]
+    """The stem of the question's SQL file in every engine's folder."""
+
+    @property
+    def project(self) -> Project:
+        """Whose events are asked about."""
+        ...
+
+    def parameters(self) -> Mapping[str, Value]:
+        """Everything any engine's SQL needs, by name; instants are aware and in UTC."""
+        ...
+
+    def rows(self, found: Iterable[Sequence[object]]) -> tuple[RowT_co, ...]:
+        """The final rows, gap-free and totally ordered, from the compact answer in any order.
+
+        The columns of `found` are those that the question's module names.
+        """
+        ...

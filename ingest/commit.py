@@ -1,0 +1,93 @@
+"""A transaction that is committed once and for certain, whatever happens to the connection.
+
+Writing again is safe, for the key refuses what is there already. Counting is not: if a commit goes
+unanswered and the work is done again, rows that it wrote would be counted as duplicates. So the
+transaction's number is noted before the commit, and Postgres is asked what became of it. (After a
+failover to a standby the numbers mean something else: there the count may be wrong, never the
+table.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import asyncpg
+
+from analytics.errors import Transient, Unreachable
+
+T = TypeVar("T")
+
+CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""Another transaction was in the way; this one was rolled back."""
+
+AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    OSError,
+    Unreachable,
+)
+"""The server can't be spoken to just now."""
+
+_WAITS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds before each attempt: a restart's time
+_XID: Final = "select pg_current_xact_id()::text"
+_STATUS: Final = "select pg_xact_status($1::text::xid8)"
+
+
+class ContactLost(Transient):
+    """Postgres stayed away, or kept rolling back, for longer than we wait."""
+
+    code = "contact_lost"
+
+
+async def committed(pool: asyncpg.Pool, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """Does the work in a transaction and returns its result once that is committed.
+
+    The work is done again, on a fresh connection, when the transaction is known to have left
+    nothing behind.
+
+    Raises:
+        ContactLost: It failed again and again, or nobody could say whether it was committed.
+        asyncpg.PostgresError: Postgres refuses the work for another reason.
+    """
+    failure: Exception | None = None
+    unanswered: tuple[str, T] | None = None
+    for wait in _WAITS:
+        await asyncio.sleep(wait)
+        try:
+            async with pool.acquire() as connection:
+                if unanswered is not None:
+                    xid, result = unanswered
+                    if await _was_committed(connection, xid):
+                        return result
+                    unanswered = None
+                async with connection.transaction(isolation="read_committed"):
+                    xid = await connection.fetchval(_XID)
+                    result = await work(connection)
+                    unanswered = (xid, result)
+                return result
+        except CONFLICTS as error:
+            unanswered, failure = None, error
+        except AWAY as error:
+            if isinstance(error, ValueError):  # asyncpg's word for an argument of the wrong type
+                raise
+            failure = error
+    raise ContactLost(str(failure) or type(failure).__name__) from failure
+
+
+async def _was_committed(connection: asyncpg.Connection, xid: str) -> bool:
+    """What became of a transaction.
+
+    Raises:
+        Unreachable: Its connection is not closed yet on the server's side.
+    """
+    status = await connection.fetchval(_STATUS, xid)
+    if status not in {"committed", "aborted"}:
+        message = f"whether transaction {xid} was committed is not known yet"
+        raise Unreachable(message)
+    return bool(status == "committed")

@@ -1,0 +1,168 @@
+"""A source into the events table, any size, batch by batch.
+
+While Postgres takes one batch, a thread reads, validates and encodes the next; there are never more
+than these two in memory. Each batch is committed by itself, so a load that ends early, however it
+ends, has left whole batches behind, and can be run again from the start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from analytics.errors import InvalidInput
+from analytics.events import ProjectId
+from ingest.commit import ContactLost
+from ingest.copy import BatchWriter, Encoded, Encoder, Written, default_encoder
+from ingest.distinct import distinct_by_id
+from ingest.errors import InputEndedBadly, LoadInterrupted, LoadRefused
+from ingest.rejects import Reject, RejectSink
+from ingest.report import Progress, Report
+from ingest.sources.source import RawBatch, Source
+from ingest.validate import validate
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a load goes about it.
+
+    Attributes:
+        batch_rows: Most rows to a commit. Batches also end by size, about 4 MiB of CSV: larger ones
+            gain nothing, and the first and last can't overlap with anything (docs/adr/0004).
+        kept_rejects: How many rejects the report keeps.
+        encoder: Encodes rows for COPY.
+    """
+
+    batch_rows: int = 65_536
+    kept_rejects: int = 100
+    encoder: Encoder = field(default_factory=default_encoder)
+
+
+_DEFAULTS: Final = LoadOptions()
+
+
+async def load(
+    source: Source,
+    *,
+    project_id: ProjectId,
+    pool: asyncpg.Pool,
+    options: LoadOptions = _DEFAULTS,
+    progress: Progress | None = None,
+    rejects: RejectSink | None = None,
+) -> Report:
+    """Puts every event of a source into the table, and counts what became of each row.
+
+    Of rows with one event_id the first in the source counts. Rejected rows don't stop the load;
+    `rejects` is given all of them, batch by batch, and `progress` the report so far. Both are
+    called after the commit of the batch they speak of. A cancelled load finishes the batch it is
+    writing, tells both, and then ends.
+
+    Raises:
+        InvalidInput: The source holds no events, nothing was written.
+        InputEndedBadly: The source broke off after some batches were committed.
+        LoadInterrupted: Postgres went away and did not come back in time.
+        LoadRefused: Postgres refused a batch.
+    """
+    began = time.perf_counter()
+    report = Report()
+    writer = BatchWriter(pool)
+    prepare = partial(_prepare, source.batches(options.batch_rows), project_id, options.encoder)
+    upcoming = asyncio.create_task(asyncio.to_thread(prepare))
+    try:
+        while (batch := await asyncio.shield(upcoming)) is not None:
+            upcoming = asyncio.create_task(asyncio.to_thread(prepare))
+            written, cancelled = await _to_the_end(_write(writer, batch))
+            seconds = time.perf_counter() - began
+            report = replace(_added(report, batch, written, options.kept_rejects), seconds=seconds)
+            report = replace(report, ignored_columns=source.ignored_columns)
+            if rejects and batch.rejects:
+                rejects(batch.rejects)
+            if progress:
+                progress(report)
+            if cancelled:
+                raise asyncio.CancelledError
+    except InvalidInput as error:
+        if report.rows:
+            raise InputEndedBadly(error, report) from error
+        raise
+    except ContactLost as error:
+        raise LoadInterrupted(error, report) from error
+    except asyncpg.PostgresError as error:
+        raise LoadRefused(error, report) from error
+    finally:
+        await _settled(upcoming)
+    return replace(report, ignored_columns=source.ignored_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A batch ready to be written: `distinct` rows, encoded, of `rows` that were read."""
+
+    rows: int
+    distinct: int
+    repeated: int
+    rejects: tuple[Reject, ...]
+    encoded: Encoded | None
+    bytes_read: int
+
+
+def _prepare(
+    batches: Iterator[RawBatch], project_id: ProjectId, encoder: Encoder
+) -> _Prepared | None:
+    raw = next(batches, None)
+    if raw is None:
+        return None
+    checked = validate(raw)
+    events, repeated = distinct_by_id(checked.events)
+    return _Prepared(
+        rows=checked.rows,
+        distinct=len(events),
+        repeated=repeated,
+        rejects=checked.rejects,
+        encoded=encoder(project_id, events) if len(events) else None,
+        bytes_read=raw.bytes_read,
+    )
+
+
+async def _write(writer: BatchWriter, batch: _Prepared) -> Written:
+    if batch.encoded is None:
+        return Written(0, staged=False)
+    return await writer.write(batch.encoded, batch.distinct)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
+    """The result of work that a first cancellation does not stop, and whether there was one."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task), False
+    except asyncio.CancelledError:
+        return await task, True
+
+
+async def _settled(upcoming: asyncio.Task[_Prepared | None]) -> None:
+    """A thread can't be cancelled, and what it reads from is closed after the load."""
+    await asyncio.wait({upcoming})
+    if not upcoming.cancelled():
+        upcoming.exception()  # what came of a batch that nobody waits for is of no interest
+
+
+def _added(report: Report, batch: _Prepared, written: Written, kept_rejects: int) -> Report:
+    return replace(
+        report,
+        rows=report.rows + batch.rows,
+        inserted=report.inserted + written.inserted,
+        duplicates=report.duplicates + batch.repeated + batch.distinct - written.inserted,
+        rejected=report.rejected + len(batch.rejects),
+        batches=report.batches + 1,
+        staged_batches=report.staged_batches + written.staged,
+        bytes_read=report.bytes_read + batch.bytes_read,
+        rejects=(report.rejects + batch.rejects)[:kept_rejects],
+    )

@@ -1,0 +1,1 @@
+"""Where events come from: one format after the other into raw Arrow columns, no value judged."""

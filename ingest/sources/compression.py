@@ -1,0 +1,91 @@
+"""Compressed streams read as plain ones.
+
+Owns gzip. Names and content types that announce a compression are read by `formats`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Protocol
+
+from analytics.errors import InvalidInput
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+_READ_BYTES: Final = 1 << 18
+_WITH_GZIP_HEADER: Final = 31
+
+
+class ByteStream(Protocol):
+    """What a source reads from: an open file, or anything else with bytes in it."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, at least one of them unless the stream has ended."""
+
+
+class Gunzip:
+    """The content of a gzip stream, members one behind the other included.
+
+    zlib checks each member's length and checksum. Python's own gzip module reads 8 KiB at a time
+    before 3.12 and takes 1.6 times as long.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._member = zlib.decompressobj(_WITH_GZIP_HEADER)
+        self._input = b""
+        self._begun = False
+        self._members = 0
+        self._produced = 0
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes of the content, b"" at its end.
+
+        Raises:
+            InvalidInput: The stream is not gzip, is damaged, or ends too early.
+        """
+        while True:
+            if self._member.eof:
+                self._next_member()
+            if not self._input:
+                self._input = self._stream.read(_READ_BYTES)
+            if not self._input:
+                if self._begun or not self._members:
+                    raise InvalidInput(self._ended_early())
+                return b""
+            output = self._decompress(size)
+            if output:
+                self._produced += len(output)
+                return output
+
+    def _decompress(self, size: int) -> bytes:
+        if not self._begun and self._members:
+            self._input = self._input.lstrip(b"\0")  # tapes and some tools pad with zeros
+            if not self._input:
+                return b""
+        self._begun = True
+        try:
+            output = self._member.decompress(self._input, size)
+        except zlib.error as error:
+            raise InvalidInput(self._broken(error)) from error
+        self._input = self._member.unconsumed_tail
+        return output
+
+    def _next_member(self) -> None:
+        self._input = self._member.unused_data
+        self._member = zlib.decompressobj(_WITH_GZIP_HEADER)
+        self._members += 1
+        self._begun = False
+
+    def _ended_early(self) -> str:
+        return (
+            f"The gzip data ends too early, after {self._produced:,} bytes of content;"
+            " was the file cut off on its way? Send it again"
+        )
+
+    def _broken(self, error: zlib.error) -> str:
+        if not self._produced and not self._members:
+            return "The file is named as gzip, but isn't gzip; give it the name of what it is"
+        return (
+            f"The gzip data is damaged after {self._produced:,} bytes of content"
+            f" ({error}); make the file anew"
+        )

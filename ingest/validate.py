@@ -1,0 +1,165 @@
+"""Raw columns of text in, events out: column by column, with a reject for each row that is none.
+
+The limits are those of analytics.events; a batch of events that comes out of here is one that
+Postgres takes. A row is rejected for the first of its columns that is wrong, in the order of
+analytics.events.COLUMNS. No Python code runs for each good row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analytics.events import COLUMNS, MAX_TEXT_CHARACTERS
+from ingest.identifiers import parse_uuid, parse_uuids
+from ingest.properties import EMPTY, check_properties
+from ingest.rejects import Code, Reject, shown
+from ingest.sources.source import RawBatch
+from ingest.timestamps import INSTANT, parse_timestamps
+
+EVENTS: Final = pa.schema(
+    [
+        pa.field("event_id", pa.binary(16), nullable=False),
+        pa.field("occurred_at", INSTANT, nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("event_type", pa.string(), nullable=False),
+        pa.field("properties", pa.string(), nullable=False),
+    ]
+)
+
+_EXAMPLE_ID: Final = "6b1f5f0e-6c0a-4d7e-9d3e-0b6f2b3c4d5e"
+_TIMESTAMP_MESSAGES: Final = {
+    Code.INVALID_TIMESTAMP: "is not a date and time; write it like 2025-08-01T10:15:00Z",
+    Code.NAIVE_TIMESTAMP: "names no zone; add Z for UTC, or an offset like +02:00",
+    Code.TIMESTAMP_OUT_OF_RANGE: "is outside the years 1 to 9999 in UTC",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A batch told apart.
+
+    Attributes:
+        events: The good rows in the source's order, in the schema EVENTS.
+        rejects: The others, in the source's order.
+        rows: How many rows there were, both together.
+    """
+
+    events: pa.RecordBatch
+    rejects: tuple[Reject, ...]
+    rows: int
+
+
+class _Fault(NamedTuple):
+    field: str
+    code: Code
+    message: str
+
+
+_Column = tuple[pa.Array, dict[int, _Fault]]
+
+
+def validate(batch: RawBatch) -> Checked:
+    """Tells the events of a batch from the rows that are none."""
+    columns = {
+        "event_id": _event_ids(batch.columns["event_id"]),
+        "occurred_at": _instants(batch.columns["occurred_at"]),
+        "user_id": _texts("user_id", batch.columns["user_id"]),
+        "event_type": _texts("event_type", batch.columns["event_type"]),
+        "properties": _properties(batch),
+    }
+    events = pa.RecordBatch.from_arrays([columns[name][0] for name in COLUMNS], schema=EVENTS)
+    faults: dict[int, _Fault] = {}
+    for name in reversed(COLUMNS):
+        faults.update(columns[name][1])
+    if faults:
+        keep = np.ones(len(events), bool)
+        keep[list(faults)] = False
+        events = events.filter(pa.array(keep))
+    rejects = batch.rejects + _rejects(batch, faults)
+    if batch.rejects and faults:
+        rejects = tuple(sorted(rejects, key=lambda reject: reject.position))
+    return Checked(events, rejects, batch.rows)
+
+
+def _rejects(batch: RawBatch, faults: dict[int, _Fault]) -> tuple[Reject, ...]:
+    rows = sorted(faults)
+    if not rows:
+        return ()
+    ids = batch.columns["event_id"].take(pa.array(rows)).to_pylist()
+    return tuple(
+        Reject(
+            position=place.position,
+            unit=batch.unit,
+            code=faults[row].code,
+            field=faults[row].field,
+            message=faults[row].message,
+            event_id=parse_uuid(event_id),
+            raw=place.raw,
+        )
+        for row, place, event_id in zip(rows, batch.locate(rows), ids, strict=True)
+    )
+
+
+def _event_ids(texts: pa.StringArray) -> _Column:
+    values, bad = parse_uuids(texts)
+    faults = {}
+    for row in bad:
+        text = texts[row].as_py()
+        message = f"event_id {shown(text)} is not a UUID; write it like {_EXAMPLE_ID}"
+        faults[row] = (
+            _Fault("event_id", Code.INVALID_EVENT_ID, message) if text else _missing("event_id")
+        )
+    return values, faults
+
+
+def _instants(texts: pa.StringArray) -> _Column:
+    values, codes = parse_timestamps(texts)
+    faults = {}
+    for row, code in codes.items():
+        text = texts[row].as_py()
+        message = f"occurred_at {shown(text)} {_TIMESTAMP_MESSAGES.get(code)}"
+        faults[row] = _Fault("occurred_at", code, message) if text else _missing("occurred_at")
+    return values, faults
+
+
+def _texts(name: str, texts: pa.StringArray) -> _Column:
+    """Of 1 to MAX_TEXT_CHARACTERS characters, none of them NUL."""
+    if not len(texts):
+        return texts, {}
+    sizes = pc.binary_length(texts).to_numpy()
+    suspects = pc.match_substring(texts, "\0").to_numpy(zero_copy_only=False) | (sizes == 0)
+    if sizes.max() > MAX_TEXT_CHARACTERS:
+        suspects |= pc.utf8_length(texts).to_numpy() > MAX_TEXT_CHARACTERS
+    faults = {
+        row: _text_fault(name, texts[row].as_py()) for row in np.flatnonzero(suspects).tolist()
+    }
+    return texts, faults
+
+
+def _text_fault(name: str, text: str) -> _Fault:
+    if not text:
+        return _missing(name)
+    if "\0" in text:
+        message = f"{name} {shown(text)} holds a NUL character, which Postgres can't store"
+        return _Fault(name, Code.NUL_CHARACTER, message)
+    message = (
+        f"{name} {shown(text)} has {len(text):,} characters; it may have {MAX_TEXT_CHARACTERS}"
+    )
+    return _Fault(name, Code.TEXT_TOO_LONG, message)
+
+
+def _properties(batch: RawBatch) -> _Column:
+    texts = batch.columns.get("properties")
+    if texts is None:
+        return pa.repeat(EMPTY, len(batch.columns["event_id"])), {}
+    values, flaws = check_properties(texts)
+    return values, {row: _Fault("properties", *flaw) for row, flaw in flaws.items()}
+
+
+def _missing(name: str) -> _Fault:
+    return _Fault(name, Code.MISSING_FIELD, f"{name} is empty; every event has one")
