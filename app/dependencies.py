@@ -13,6 +13,7 @@ from analytics.answer import Answer
 from analytics.questions.question import Question
 from app.accounts import keys
 from app.accounts.keys import KeyHolder, Scope
+from app.database.pools import transaction
 from app.lifespan import Resources
 from app.problems import Forbidden, Unauthenticated
 
@@ -42,7 +43,7 @@ async def key_holder(
     """
     if credentials is None:
         raise Unauthenticated
-    async with held.accounts.connect() as connection:
+    async with transaction(held.accounts) as connection:
         holder = await keys.holder(connection, credentials.credentials)
     if holder is None:
         raise Unauthenticated(

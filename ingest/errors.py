@@ -1,6 +1,7 @@
 """The errors of a load; they extend the tree drawn in analytics.errors.
 
 InvalidInput
+├── InvalidJson        a body is not JSON, or neither an array nor an object
 ├── InvalidEvents      some events of a request can't be taken, so none was
 └── InputEndedBadly    a source broke off after rows before it were committed
 Transient
@@ -16,6 +17,12 @@ from collections.abc import Sequence
 from analytics.errors import InvalidInput, Terminal, Transient
 from ingest.rejects import Reject
 from ingest.report import Report
+
+
+class InvalidJson(InvalidInput):
+    """The body is not a JSON array of events."""
+
+    code = "invalid_json"
 
 
 class InvalidEvents(InvalidInput):

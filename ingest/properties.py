@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -38,7 +37,7 @@ _FLAT: Final = rf"^\{{(?:{_MEMBER}(?:, ?{_MEMBER})*)?\}}$"
 _NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _FAR_EXPONENT: Final = re.compile(r"[0-9][eE][+-]?[0-9]{4}")
 _MAX_FRACTION_DIGITS: Final = 16_383  # of Postgres's numeric
-_MAX_EXPONENT: Final = 9_999  # written; orjson has refused what is beyond 1e308 already
+_MAX_EXPONENT_DIGITS: Final = 5
 _TOO_LARGE: Final = "infinity"  # in what orjson says of numbers beyond 1e308
 
 
@@ -73,7 +72,7 @@ def flaw_of(text: str) -> Flaw | None:
     size = len(text.encode())
     if size > MAX_PROPERTIES_BYTES:
         return Flaw(
-            Code.PROPERTIES_TOO_LONG,
+            Code.TOO_LONG,
             f"properties has {size:,} bytes; it may have {MAX_PROPERTIES_BYTES:,}",
         )
     try:
@@ -82,7 +81,7 @@ def flaw_of(text: str) -> Flaw | None:
         return _not_json(text, error)
     if not isinstance(value, dict):
         message = f'properties {shown(text)} is not a JSON object like {{"plan":"pro"}}'
-        return Flaw(Code.PROPERTIES_NOT_OBJECT, message)
+        return Flaw(Code.INVALID_PROPERTIES, message)
     return _unstorable(text, value)
 
 
@@ -104,12 +103,12 @@ def _not_json(text: str, error: orjson.JSONDecodeError) -> Flaw:
     if "depth" in error.msg:
         return _too_deep()
     message = f"properties {shown(text)} is not JSON: {error.msg} at character {error.pos + 1}"
-    return Flaw(Code.INVALID_JSON, message)
+    return Flaw(Code.INVALID_PROPERTIES, message)
 
 
 def _too_deep() -> Flaw:
     message = f"properties nests objects and arrays more than {MAX_DEPTH} levels deep"
-    return Flaw(Code.PROPERTIES_TOO_DEEP, message)
+    return Flaw(Code.TOO_DEEP, message)
 
 
 def _is_too_deep(value: Any) -> bool:
@@ -129,13 +128,14 @@ def _number_flaw(text: str) -> Flaw | None:
     found: list[str] = []
 
     def judge(number: str) -> None:
-        try:
-            exponent = Decimal(number).as_tuple().exponent
-        except InvalidOperation:
-            exponent = -_MAX_FRACTION_DIGITS - 1
-        written = int(re.split("[eE]", number + "e0")[1])
-        too_fine = isinstance(exponent, int) and exponent < -_MAX_FRACTION_DIGITS
-        if too_fine or abs(written) > _MAX_EXPONENT:
+        mantissa, _, written = number.lower().partition("e")
+        magnitude = written.lstrip("+-0") or "0"
+        if len(magnitude) > _MAX_EXPONENT_DIGITS:
+            found.append(number)
+            return
+        exponent = -int(magnitude) if written.startswith("-") else int(magnitude)
+        fraction_digits = len(mantissa.partition(".")[2]) - exponent
+        if max(fraction_digits, exponent) > _MAX_FRACTION_DIGITS:
             found.append(number)
 
     json.loads(text, parse_float=judge, parse_int=lambda _: None)

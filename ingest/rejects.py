@@ -40,12 +40,10 @@ class Code(StrEnum):
     INVALID_TIMESTAMP = "invalid_timestamp"
     NAIVE_TIMESTAMP = "naive_timestamp"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
-    TEXT_TOO_LONG = "text_too_long"
+    TOO_LONG = "too_long"
     NUL_CHARACTER = "nul_character"
-    INVALID_JSON = "invalid_json"
-    PROPERTIES_NOT_OBJECT = "properties_not_object"
-    PROPERTIES_TOO_LONG = "properties_too_long"
-    PROPERTIES_TOO_DEEP = "properties_too_deep"
+    INVALID_PROPERTIES = "invalid_properties"
+    TOO_DEEP = "too_deep"
     NUMBER_OUT_OF_RANGE = "number_out_of_range"
 
 
@@ -62,12 +60,10 @@ MEANINGS: Final = {
     Code.INVALID_TIMESTAMP: "occurred_at is not an ISO 8601 date and time, or one that never was.",
     Code.NAIVE_TIMESTAMP: "occurred_at names no zone, so it is no instant.",
     Code.TIMESTAMP_OUT_OF_RANGE: "occurred_at lies outside the years 1 to 9999 in UTC.",
-    Code.TEXT_TOO_LONG: "user_id or event_type has more than 200 characters.",
+    Code.TOO_LONG: "user_id or event_type has too many characters, or properties too many bytes.",
     Code.NUL_CHARACTER: "The field holds a NUL character, which Postgres can't store.",
-    Code.INVALID_JSON: "properties is not JSON.",
-    Code.PROPERTIES_NOT_OBJECT: "properties is JSON, but not an object.",
-    Code.PROPERTIES_TOO_LONG: "properties has too many bytes.",
-    Code.PROPERTIES_TOO_DEEP: "properties nests objects and arrays too deep.",
+    Code.INVALID_PROPERTIES: "properties is not a JSON object.",
+    Code.TOO_DEEP: "properties nests objects and arrays too deep.",
     Code.NUMBER_OUT_OF_RANGE: "properties holds a number that Postgres can't store.",
 }
 

@@ -150,7 +150,7 @@ def _text_fault(name: str, text: str) -> _Fault:
     message = (
         f"{name} {shown(text)} has {len(text):,} characters; it may have {MAX_TEXT_CHARACTERS}"
     )
-    return _Fault(name, Code.TEXT_TOO_LONG, message)
+    return _Fault(name, Code.TOO_LONG, message)
 
 
 def _properties(batch: RawBatch) -> _Column:

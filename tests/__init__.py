@@ -1,0 +1,1 @@
+"""The test suite: `unit`, `contract`, `property`, `integration`, `api`, `cli`, `docs`."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +31,8 @@ from analytics.sql import statement
 from analytics.sql.local_time import offset_us
 
 APPLICATION: Final = "tidemark attached"
+
+_PARAMETER: Final = re.compile(r"\$(\w+)")
 
 # The inner text reaches Postgres as it stands. It opens the transaction that the scan will share.
 _BEGIN: Final[LiteralString] = """/* tidemark attached begin */
@@ -56,6 +59,7 @@ class AttachedEngine:
         self._tracer = tracer
         self._limits = limits or DuckLimits()
         self._spill = TemporaryDirectory(prefix="tidemark-duckdb-")
+        self._numbers = count()
         self._opening = Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
 
@@ -117,13 +121,17 @@ class AttachedEngine:
         with self._opening:
             if self._database is None:
                 with ExitStack() as undo:
-                    database = open_database(Path(self._spill.name), self._limits)
+                    database = open_database(self._spill_directory(), self._limits)
                     undo.callback(database.close)
                     attach_postgres(database, self._url, APPLICATION, self._timeout)
                     lock_down(database)
                     undo.pop_all()
                 self._database = database
             return self._database.cursor()
+
+    def _spill_directory(self) -> Path:
+        """A new one for each database: one just forgotten may still answer, and spill."""
+        return Path(self._spill.name) / str(next(self._numbers))
 
     def _forget_database(self) -> None:
         """Attach anew for the next question; questions under way keep theirs until they end."""
@@ -156,8 +164,7 @@ def _compiled(question: Question[RowT_co]) -> tuple[LiteralString, Mapping[str, 
     )
     template = statement(AttachedEngine.name, question.name)
     sql = template.replace("{offset_us}", offset_us(begins_at, seconds))
-    [parsed] = duckdb.extract_statements(sql)
-    return sql, {name: given[name] for name in sorted(parsed.named_parameters)}
+    return sql, {name: given[name] for name in _PARAMETER.findall(template)}
 
 
 def _gist(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from analytics.answer import Answer, Meta, RowT_co
@@ -115,7 +116,8 @@ class PostgresEngine:
     ) -> Sequence[Sequence[Any]]:
         started = perf_counter()
         # Never prepared: a generic plan would fit any range, not the one asked for.
-        rows = connection.execute(sql, parameters, prepare=False).fetchall()
+        with connection.cursor(row_factory=tuple_row) as cursor:
+            rows = cursor.execute(sql, parameters, prepare=False).fetchall()
         if self._tracer:
             self._tracer(sql, parameters, (perf_counter() - started) * 1000, len(rows))
         return rows

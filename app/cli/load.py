@@ -10,7 +10,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from ingest.sources.formats import open_source
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -29,6 +28,7 @@ from app.database.pools import events_pool
 from app.problems import REJECTS
 from ingest import load as loading
 from ingest.report import Report
+from ingest.sources.formats import open_file
 
 REJECTS_SHOWN = 10
 
@@ -65,7 +65,7 @@ def load_file(url: str, project_id: ProjectId, path: Path, console: Console) -> 
         InvalidInput: The file can't be read as events; the message says what is in the table.
         Unreachable, LoadInterrupted: Postgres does not answer (any more).
     """
-    with open_source(path) as source, _progress(path, console) as progress:
+    with open_file(path) as source, _progress(path, console) as progress:
 
         async def run() -> Report:
             async with events_pool(url, size=2) as pool:
@@ -109,7 +109,9 @@ def _progress(path: Path, console: Console) -> Iterator[Callable[[Report], None]
         TextColumn("{task.fields[rows]} rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task(f"Loading {path.name}", total=None, rows="0")
 
         def update(report: Report) -> None:

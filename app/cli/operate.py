@@ -35,6 +35,7 @@ PortOption = Annotated[
 
 
 WATCH_SECONDS = 1.0
+BACKLOG = 2048
 
 
 class PortTaken(Terminal):
@@ -115,6 +116,8 @@ def bound_socket(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.api_host, settings.api_port))
+        # From here on callers wait for the server to start instead of being refused.
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise PortTaken(

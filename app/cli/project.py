@@ -13,7 +13,7 @@ from analytics.calendar import WeekStart
 from app.accounts import keys as api_keys
 from app.accounts import projects as accounts
 from app.cli.ready import ready_servers
-from app.database.pools import sqlalchemy_engine
+from app.database.pools import sqlalchemy_engine, transaction
 
 Result = TypeVar("Result")
 
@@ -68,7 +68,7 @@ async def in_transaction(url: str, work: Callable[[AsyncConnection], Awaitable[R
     """Runs `work` on one connection in one transaction."""
     engine = sqlalchemy_engine(url, pooled=False)
     try:
-        async with engine.begin() as connection:
+        async with transaction(engine) as connection:
             return await work(connection)
     finally:
         await engine.dispose()

@@ -13,16 +13,20 @@ The last is opened by `analytics` itself; nothing here connects before it is use
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 from sqlalchemy import NullPool
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from analytics.errors import Unreachable
 
 APPLICATION = "tidemark"
+DIALECT = "postgresql+asyncpg://"
 
 
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
@@ -54,12 +58,27 @@ def sqlalchemy_engine(url: str, *, pooled: bool = True) -> AsyncEngine:
         return await connect(url)
 
     if not pooled:
-        return create_async_engine(
-            "postgresql+asyncpg://", async_creator=creator, poolclass=NullPool
-        )
+        return create_async_engine(DIALECT, async_creator=creator, poolclass=NullPool)
+    # Without the ping every pooled connection fails once after a restart of the server.
     return create_async_engine(
-        "postgresql+asyncpg://", async_creator=creator, pool_size=4, max_overflow=4
+        DIALECT, async_creator=creator, pool_size=4, max_overflow=4, pool_pre_ping=True
     )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One connection in one transaction, committed at the end of the block.
+
+    Raises:
+        Unreachable: The server does not answer, or went away meanwhile.
+    """
+    try:
+        async with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise Unreachable(f"Postgres went away: {error.orig}. Try again.") from error
 
 
 def events_pool(url: str, *, size: int = 8) -> asyncpg.Pool:

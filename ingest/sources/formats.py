@@ -22,7 +22,7 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_file(path: Path) -> Iterator[Source]:
     """The file as a source, closed behind the block. Its format is that of its name.
 
     Raises:

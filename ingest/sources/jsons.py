@@ -1,9 +1,9 @@
-"""JSON bodies: an array of events, or one event, which counts as an array of one.
+"""JSON: an array of events, or one event, which counts as an array of one.
 
 An event is an object with the columns of an event as its fields, `properties` optional, no others.
 `user_id` may be an integer of any size and becomes its decimal text. Of a field given twice the
 last counts. Numbers in `properties` keep their value to the last digit: where orjson would round
-one (integers beyond 64 bits, more digits than a float holds), the body is read again by the
+one (integers beyond 64 bits, more digits than a float holds), the input is read again by the
 standard library, which leaves numbers as they are written.
 """
 
@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 import pyarrow as pa
 
-from analytics.errors import InvalidInput
 from analytics.events import COLUMNS, REQUIRED_COLUMNS
+from ingest.errors import InvalidJson
 from ingest.identifiers import parse_uuid
 from ingest.properties import EMPTY, MAX_DEPTH
 from ingest.rejects import MAX_RAW_CHARACTERS, Code, Reject, Unit, shortened, shown
@@ -51,7 +51,7 @@ class JsonSource:
         """The events in order, at most `max_rows` at a time.
 
         Raises:
-            InvalidInput: The body is not JSON, or neither an array nor an object.
+            InvalidJson: The input is not JSON, or neither an array nor an object.
         """
         elements = _elements(self._body)
         unread = len(self._body)
@@ -64,7 +64,7 @@ def read_json(body: bytes) -> RawBatch:
     """All events of a body.
 
     Raises:
-        InvalidInput: The body is not JSON, or neither an array nor an object.
+        InvalidJson: The input is not JSON, or neither an array nor an object.
     """
     return _batch(_elements(body), 0, len(body))
 
@@ -76,27 +76,27 @@ def _elements(body: bytes) -> list[Any]:
         if _MAY_BE_ROUNDED.search(body):
             value = json.loads(body, parse_int=_Number, parse_float=_Number)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput(_not_json(body, error)) from error
+        raise InvalidJson(_not_json(body, error)) from error
     except RecursionError as error:
-        raise InvalidInput("The body nests objects and arrays too deep") from error
+        raise InvalidJson("The input nests objects and arrays too deep") from error
     if isinstance(value, dict):
         return [value]
     if not isinstance(value, list):
-        raise InvalidInput(
-            f"The body is JSON, but {_type_of(value)}; send an array of events, or one event"
+        raise InvalidJson(
+            f"The input is JSON, but {_type_of(value)}; send an array of events, or one event"
         )
     return value
 
 
 def _not_json(body: bytes, error: orjson.JSONDecodeError) -> str:
     if not body.strip():
-        return "The body is empty; send a JSON array of events, or one event"
+        return "The input is empty; send a JSON array of events, or one event"
     try:
         body.decode()
     except UnicodeDecodeError as problem:
-        return f"The body is not UTF-8 text: byte {problem.start + 1} can't be read; send UTF-8"
+        return f"The input is not UTF-8 text: byte {problem.start + 1} can't be read; send UTF-8"
     return (
-        f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}; send a"
+        f"The input is not JSON: {error.msg} at line {error.lineno}, column {error.colno}; send a"
         " JSON array of events, or one event"
     )
 
@@ -139,11 +139,12 @@ def _texts(element: Any) -> tuple[str, str, str, str, str] | _Fault:
         return fault
     properties = element.get("properties")
     if not isinstance(properties, dict | None):
-        return _wrong_type("properties", properties, "an object")
+        message = f"properties is {_type_of(properties)}; it must be an object"
+        return _Fault(Code.INVALID_PROPERTIES, "properties", message)
     written = _written(properties) if properties else EMPTY
     if written is None:
         message = f"properties nests objects and arrays more than {MAX_DEPTH} levels deep"
-        return _Fault(Code.PROPERTIES_TOO_DEEP, "properties", message)
+        return _Fault(Code.TOO_DEEP, "properties", message)
     user_id = _decimal(element["user_id"])
     return element["event_id"], element["occurred_at"], user_id, element["event_type"], written
 
@@ -198,7 +199,7 @@ def _type_of(value: Any) -> str:
 def _written(value: Any) -> str | None:
     """The value as JSON, or None if it nests too deep for that (far beyond MAX_DEPTH)."""
     try:
-        return orjson.dumps(value, default=_as_written).decode()
+        return orjson.dumps(value, _as_written, orjson.OPT_PASSTHROUGH_DATACLASS).decode()
     except orjson.JSONEncodeError:
         return None
 

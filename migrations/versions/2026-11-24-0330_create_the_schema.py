@@ -23,7 +23,8 @@ CURRENT_XID = sa.text("pg_current_xact_id()")
 
 def upgrade() -> None:
     """Tables first, then the triggers that keep the log of removals, then each role's rights."""
-    _create_accounts()
+    _create_users_and_projects()
+    _create_members_and_keys()
     _create_events()
     _create_mirror_tables()
     _create_triggers()
@@ -72,7 +73,7 @@ def _xid(name: str, default: sa.TextClause | None = None) -> sa.Column[str]:
     return sa.Column(name, Xid8(), nullable=False, server_default=default)
 
 
-def _create_accounts() -> None:
+def _create_users_and_projects() -> None:
     op.create_table(
         "users",
         _identity(),
@@ -97,6 +98,9 @@ def _create_accounts() -> None:
             "week_start in ('monday', 'sunday')", name=op.f("ck_projects_week_start")
         ),
     )
+
+
+def _create_members_and_keys() -> None:
     op.create_table(
         "members",
         sa.Column("project_id", sa.Integer(), nullable=False),

@@ -16,8 +16,6 @@ from app.settings import Settings
 from tests.api.conftest import Caller
 from tests.conftest import Database
 
-NOWHERE = SecretStr("postgresql://nobody:nothing@127.0.0.1:1/none")
-
 
 def test_alive_and_ready(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
@@ -86,8 +84,14 @@ def test_server_cut_off_answers_503_and_recovers(
     assert statuses[-1] == 200
 
 
-async def test_resource_that_fails_to_open_closes_those_before_it(database: Database) -> None:
-    settings = Settings(database_url=SecretStr(database.writer), database_reader_url=NOWHERE)
+async def test_resource_that_fails_to_open_closes_those_before_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(url: str, **_: object) -> None:
+        raise Unreachable
+
+    monkeypatch.setattr(lifespan.Engines, "connect", refuse)
+    settings = Settings(database_url=SecretStr(database.writer))
 
     with pytest.raises(Unreachable):
         async with AsyncExitStack() as stack:

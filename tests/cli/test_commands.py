@@ -110,7 +110,7 @@ def test_migrate_checks_the_schema(tidemark: Tidemark) -> None:
         (
             ("stats", "dau", "--project", "shop", "--from", "soon", "--to", "2025-08-01"),
             2,
-            "YYYY-MM-DD",
+            "write one like 2025-08-01",
         ),
         (("stats", "dau", "--project", "shop", *DAYS, "--engine", "abacus"), 2, "postgres"),
         (("stats", "dau", "--project", "nobody", *DAYS), 1, "nobody"),

@@ -161,8 +161,8 @@ def test_statement_in_a_schema_of_the_callers_logs_to_the_real_table(database: D
 @pytest.mark.parametrize(
     "statement",
     [
-        "insert into events (project_id, event_id, occurred_at, user_id, event_type, ingest_xid) values"
-        f" (1, '{ID}', now(), 'a', 'b', pg_current_xact_id())",
+        "insert into events (project_id, event_id, occurred_at, user_id, event_type, ingest_xid) "
+        f"values (1, '{ID}', now(), 'a', 'b', pg_current_xact_id())",
         "update events set user_id = 'x'",
         "truncate events",
         "insert into events_removed select * from events_removed",
@@ -211,7 +211,8 @@ def test_log_of_a_removal_is_gone_with_its_transaction(database: Database) -> No
 
 
 async def test_database_without_the_schema_is_named(empty_database: Database) -> None:
-    with pytest.raises(SchemaDiffers, match="has schema none, .* needs 0001; run `tidemark migrate`"):
+    wanted = r"has schema none, .* needs 0001; run `tidemark migrate`"
+    with pytest.raises(SchemaDiffers, match=wanted):
         await require_current(empty_database.writer)
 
 

@@ -1,0 +1,101 @@
+"""Real events with known answers, loaded in the file's order and in another: all engines agree.
+
+The truth has null where a week lies past the data's last one; those cells aren't compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import pytest
+
+from analytics.calendar import WeekStart
+from analytics.engines.choose import Engines
+from analytics.events import ProjectId
+from analytics.project import Project
+from analytics.questions.dau import Dau
+from analytics.questions.day_range import DayRange
+from analytics.questions.question import Question
+from analytics.questions.retention import Retention
+from analytics.questions.top_events import TopEvents
+from analytics.reference.event import Event
+from tests.conftest import Database
+from tests.contract.reference_engine import by_reference
+from tests.data import NAMES, ZONES, copy_events, data_set, of_project, shuffled, span, truth
+
+CASES = [(name, order) for name in NAMES for order in ("as in the file", "shuffled")]
+ENGINES = ("reference", "postgres", "attached")
+Answering = Callable[[Question[Any]], tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def loaded(module_database: Database) -> Iterator[dict[str, Answering]]:
+    """Every engine over every data set in both orders, each a project: 1 to 4."""
+    events: dict[int, list[Event]] = {}
+    for number, (name, order) in enumerate(CASES, start=1):
+        ordered = data_set(name) if order == "as in the file" else shuffled(data_set(name))
+        events[number] = of_project(number, ordered)
+        copy_events(module_database.writer, events[number])
+    with Engines.connect(module_database.reader) as engines:
+        yield {
+            "reference": lambda asked: by_reference(asked, events[asked.project.id]),
+            "postgres": lambda asked: engines.answer(asked, "postgres").rows,
+            "attached": lambda asked: engines.answer(asked, "attached").rows,
+        }
+
+
+@pytest.fixture(params=ENGINES)
+def ask(request: pytest.FixtureRequest, loaded: dict[str, Answering]) -> Answering:
+    return loaded[request.param]
+
+
+def project(
+    case: tuple[str, str], zone: str = "UTC", week: WeekStart = WeekStart.MONDAY
+) -> Project:
+    return Project(ProjectId(CASES.index(case) + 1), " ".join(case), zone, week)
+
+
+@pytest.mark.parametrize("zone", ["UTC", *ZONES])
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_dau_is_true(ask: Answering, case: tuple[str, str], zone: str) -> None:
+    known = truth(case[0])
+    expected = known["dau"] if zone == "UTC" else known["dau_tz"][zone]
+    rows = ask(Dau(project(case, zone), DayRange(*span(case[0]))))
+    assert {row.day.isoformat(): row.dau for row in rows if row.dau} == expected
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_top_events_are_true(ask: Answering, case: tuple[str, str]) -> None:
+    expected = [(name, count) for name, count, _ in truth(case[0])["top_events"]]
+    for limit in (10, 1000):
+        rows = ask(TopEvents(project(case), DayRange(*span(case[0])), limit))
+        assert [(row.event_type, row.count) for row in rows] == expected[:limit]
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_top_events_of_each_year_are_true(
+    loaded: dict[str, Answering], case: tuple[str, str]
+) -> None:
+    for year, counts in truth(case[0])["top_events_by_year"].items():
+        days = DayRange(date(int(year), 1, 1), date(int(year), 12, 31))
+        for engine in ("postgres", "attached"):
+            rows = loaded[engine](TopEvents(project(case), days, 1000))
+            found = [(row.event_type, row.count) for row in rows]
+            assert found == [(name, count) for name, count, _ in counts], (engine, year)
+
+
+@pytest.mark.parametrize("week_start", WeekStart)
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_retention_is_true(ask: Answering, case: tuple[str, str], week_start: WeekStart) -> None:
+    known = truth(case[0])
+    expected = known["retention_week" if week_start == "monday" else "retention_week_sunday"]
+    first, last = span(case[0])
+    rows = ask(Retention(project(case, week=week_start), first, last, 9))
+    found = {row.cohort.isoformat(): row for row in rows if row.size}
+    assert found.keys() == expected.keys()
+    for cohort, cells in expected.items():
+        assert found[cohort].size == cells[0]
+        shown = [cell.active for cell in found[cohort].weeks]
+        assert [a if c is not None else None for a, c in zip(shown, cells, strict=True)] == cells

@@ -1,0 +1,69 @@
+"""Events for tests: the bundled data sets with their true answers, and the way into a database.
+
+The truth was computed apart from this project, by plain Python over the files: no SQL, no dataframe.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import random
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+
+from analytics.reference.event import Event
+
+DATA = Path(__file__).parent / "fixtures" / "data"
+NAMES = ("git_rails", "rete_ecom")
+ZONES = ("America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+
+
+@cache
+def data_set(name: str) -> tuple[Event, ...]:
+    """The events of the file, in its order, for project 1."""
+    with gzip.open(DATA / f"{name}.csv.gz", "rt", newline="") as file:
+        return tuple(
+            Event(1, datetime.fromisoformat(row["occurred_at"]), row["user_id"], row["event_type"])
+            for row in csv.DictReader(file)
+        )
+
+
+@cache
+def truth(name: str) -> dict[str, Any]:
+    """The answers for the data set, as ground truth computed them."""
+    with gzip.open(DATA / f"{name}.truth.json.gz", "rt") as file:
+        document: dict[str, Any] = json.load(file)
+    return document
+
+
+def span(name: str) -> tuple[date, date]:
+    """A day before the data set's first event and a day after its last, for any zone."""
+    totals = truth(name)["totals"]
+    first, last = (date.fromisoformat(totals[end][:10]) for end in ("first", "last"))
+    return first - timedelta(days=1), last + timedelta(days=1)
+
+
+def shuffled(events: Sequence[Event]) -> list[Event]:
+    """The same events in another order, the same one every time."""
+    return random.Random(20).sample(events, len(events))
+
+
+def of_project(project_id: int, events: Iterable[Event]) -> list[Event]:
+    """The same events in another project."""
+    return [event._replace(project_id=project_id) for event in events]
+
+
+def copy_events(url: str, events: Iterable[Event]) -> None:
+    """Write the events in this order, under ids of their own."""
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        into = "copy events (project_id, event_id, occurred_at, user_id, event_type) from stdin"
+        with cursor.copy(into) as copy:
+            for project_id, occurred_at, user_id, event_type in events:
+                copy.write_row((project_id, uuid4(), occurred_at, user_id, event_type))
