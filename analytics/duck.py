@@ -17,7 +17,7 @@ Known defects that the settings here avoid, all in DuckDB 1.5.5 or its Postgres 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
@@ -125,6 +125,31 @@ def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
 def quoted(text: str) -> str:
     """A DuckDB string literal; for statements that can't bind, such as ATTACH."""
     return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A transaction that only reads: it is rolled back at the end, whatever happened.
+
+    A cursor must never be closed inside a transaction. If the Postgres session is gone by then, the
+    extension's destructor throws and the whole process is aborted (seen with 41223e5).
+    """
+    cursor.execute("begin")
+    try:
+        yield
+    finally:
+        # Fails where the session is gone; that is what the error under way says already.
+        with suppress(duckdb.Error):
+            cursor.execute("rollback")
+
+
+def is_of_postgres(error: duckdb.Error) -> bool:
+    """Whether Postgres, or the way to it, is to blame, or an interruption.
+
+    The extension raises IOException where it can't connect, and the bare base class where a session
+    was lost or refused a statement; DuckDB's own errors all have classes of their own.
+    """
+    return type(error) in {duckdb.Error, duckdb.IOException, duckdb.InterruptException}
 
 
 @contextmanager

@@ -51,6 +51,12 @@ class TooLarge(errors.Terminal):
     code = "body_too_large"
 
 
+class ImportInterrupted(errors.Transient):
+    """The import was interrupted at a commit; run it again to go on."""
+
+    code = "import_interrupted"
+
+
 class Outcome(NamedTuple):
     """What an error becomes: an HTTP status, and the exit code of a command."""
 
@@ -73,6 +79,7 @@ OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
     Unauthenticated: Outcome(HTTPStatus.UNAUTHORIZED, FAILURE),
     Forbidden: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
     UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
+    ImportInterrupted: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, INTERRUPTED),
     TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
 }
 

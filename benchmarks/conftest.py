@@ -6,12 +6,14 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from analytics.engines.choose import Engines
+from analytics.events import ProjectId
 from analytics.project import Project
 from app.database.migrate import upgrade
 from app.local.home import Home
@@ -21,7 +23,7 @@ from benchmarks.load import copy_in
 
 SIZE = int(os.environ.get("BENCHMARK_EVENTS", "1000000"))
 DIGESTS = {1_000_000: "e5d284dcc51a744281a151adc4e0e9be134a085d0df14fbaf78fb963b088c143"}
-PROJECT = Project(1, "benchmark")  # type: ignore[arg-type]
+PROJECT = Project(ProjectId(1), "benchmark")
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,9 @@ def reader() -> Iterator[str]:
         upgrade(urls.owner)
         rows = events(SIZE)
         if SIZE in DIGESTS:
-            assert digest(rows) == DIGESTS[SIZE], "the generator made other events than those measured before"
+            assert digest(rows) == DIGESTS[SIZE], (
+                "the generator made other events than those measured before"
+            )
         asyncio.run(copy_in(urls.writer, PROJECT.id, rows))
         with psycopg.connect(urls.owner, autocommit=True) as connection:
             connection.execute("vacuum (analyze) events")
@@ -44,5 +48,5 @@ def reader() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def engines(reader: str) -> Iterator[Engines]:
     """Every engine, on that database."""
-    with Engines.connect(reader) as opened:
+    with Engines.connect(reader, timeout=timedelta(minutes=5)) as opened:
         yield opened

@@ -16,8 +16,9 @@ FIRST_DAY: Final = date(2025, 3, 3)
 DAYS: Final = 120
 EVENTS_PER_USER: Final = 33
 EVENT_TYPES: Final = (
-    ("page_view", 40), ("click", 22), ("search", 10), ("login", 8), ("add_to_cart", 6), ("share", 4),
-    ("comment", 3), ("purchase", 3), ("upload", 2), ("invite", 1), ("upgrade", 0.7), ("cancel", 0.3),
+    ("page_view", 40), ("click", 22), ("search", 10), ("login", 8), ("add_to_cart", 6),
+    ("share", 4), ("comment", 3), ("purchase", 3), ("upload", 2), ("invite", 1),
+    ("upgrade", 0.7), ("cancel", 0.3),
 )  # fmt: skip
 LATE_SHARE: Final = 0.02
 HALF_LIFE_DAYS: Final = 14.0

@@ -1,10 +1,10 @@
 """SQL on Postgres against DuckDB attached to it, on the same rows, through the whole engine.
 
 Question: how long does each engine take for each question at a million events?
-Hypothesis: DuckDB reads all rows over the wire, so it wins where grouping is the work and loses where
-an index leaves few rows to read.
-Control: the answers are compared before anything is timed; both engines ask the same server, warm, its
-table vacuumed and in memory.
+Hypothesis: DuckDB fetches every row of the range over the wire, so it wins where counting distinct
+users is more work than fetching, and loses where Postgres only has to count.
+Control: the answers are compared before anything is timed; both engines ask the same server, warm,
+its table vacuumed and in memory.
 Command: make benchmark (BENCHMARK_EVENTS=10000000 for more).
 What would make it wrong: a busy machine. Compare the medians of one run with each other, never with
 those of another day.

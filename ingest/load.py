@@ -19,8 +19,9 @@ import asyncpg
 from analytics.errors import InvalidInput
 from analytics.events import ProjectId
 from ingest.commit import ContactLost
-from ingest.copy import BatchWriter, Encoded, Encoder, Written, default_encoder
+from ingest.copy import BatchWriter, Written
 from ingest.distinct import distinct_by_id
+from ingest.encode import Encoder, default_encoder
 from ingest.errors import InputEndedBadly, LoadInterrupted, LoadRefused
 from ingest.rejects import Reject, RejectSink
 from ingest.report import Progress, Report
@@ -110,7 +111,7 @@ class _Prepared:
     distinct: int
     repeated: int
     rejects: tuple[Reject, ...]
-    encoded: Encoded | None
+    encoded: bytes
     bytes_read: int
 
 
@@ -127,13 +128,13 @@ def _prepare(
         distinct=len(events),
         repeated=repeated,
         rejects=checked.rejects,
-        encoded=encoder(project_id, events) if len(events) else None,
+        encoded=encoder(project_id, events),
         bytes_read=raw.bytes_read,
     )
 
 
 async def _write(writer: BatchWriter, batch: _Prepared) -> Written:
-    if batch.encoded is None:
+    if not batch.distinct:
         return Written(0, staged=False)
     return await writer.write(batch.encoded, batch.distinct)
 

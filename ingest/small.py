@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+import pyarrow as pa
 
 from analytics.errors import Unreachable
 from analytics.events import ProjectId
@@ -18,11 +19,12 @@ from ingest.validate import Checked, validate
 
 _ATTEMPTS: Final = 4
 _ROWS_AT_ONCE: Final = 1_000  # more are validated in a thread, so that others needn't wait
-# In the order of the key, so that requests with the same ids can't deadlock.
+# In the order of the key, so that requests with the same ids can't deadlock. Instants go as text:
+# asyncpg takes the first and the last that an event may have for -infinity and infinity.
 _INSERT: Final = """
     insert into events (project_id, event_id, occurred_at, user_id, event_type, properties)
     select $1, event_id, occurred_at, user_id, event_type, properties
-    from unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::jsonb[])
+    from unnest($2::uuid[], $3::text[]::timestamptz[], $4::text[], $5::text[], $6::jsonb[])
         as sent (event_id, occurred_at, user_id, event_type, properties)
     order by event_id
     on conflict do nothing
@@ -59,8 +61,9 @@ async def insert_events(
         raise InvalidEvents(checked.rejects, checked.rows)
     if not checked.rows:
         return SmallResult([], [])
-    ids, *others = (column.to_pylist() for column in checked.events.columns)
-    sent = [UUID(bytes=value) for value in ids]
+    ids, instants, *texts = checked.events.columns
+    others = [column.to_pylist() for column in (instants.cast(pa.string()), *texts)]
+    sent = [UUID(bytes=value) for value in ids.to_pylist()]
     first: dict[UUID, int] = {}
     for row, event_id in enumerate(sent):
         first.setdefault(event_id, row)

@@ -23,7 +23,15 @@ import duckdb
 
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.conninfo import place
-from analytics.duck import DuckLimits, attach_postgres, deadline, lock_down, open_database
+from analytics.duck import (
+    DuckLimits,
+    attach_postgres,
+    deadline,
+    is_of_postgres,
+    lock_down,
+    open_database,
+    transaction,
+)
 from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Tracer
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.questions.question import Question, Value
@@ -67,10 +75,8 @@ class AttachedEngine:
         """See `Engine.answer`."""
         started = perf_counter()
         with self._cursor() as cursor:
-            cursor.execute("begin")
             [(as_of_us,)] = self._run(cursor, _BEGIN, {})
             found = self._run(cursor, *_compiled(question))
-            cursor.execute("commit")
         rows = question.rows(found)
         as_of = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us)
         return Answer(
@@ -96,15 +102,16 @@ class AttachedEngine:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of its own with a deadline; closing it ends a transaction left open."""
+        """A cursor of its own with a deadline, in a transaction that the block ends or leaves."""
         started = inf
         try:
-            with closing(self._open_cursor()) as cursor, deadline(cursor, self._timeout):
+            with closing(self._open_cursor()) as cursor, transaction(cursor):
                 started = perf_counter()
-                yield cursor
-        except (duckdb.IOException, duckdb.InterruptException) as error:
-            if str(self._spill.name) in str(error):
-                raise  # the disk, not Postgres
+                with deadline(cursor, self._timeout):
+                    yield cursor
+        except duckdb.Error as error:
+            if not is_of_postgres(error) or str(self._spill.name) in str(error):
+                raise
             if perf_counter() - started >= self._timeout.total_seconds():
                 raise DeadlineExceeded(
                     f"the query ran past its {self._timeout.total_seconds():g} s; "
@@ -112,7 +119,7 @@ class AttachedEngine:
                 ) from error
             self._forget_database()
             raise Unreachable(
-                f"Postgres at {place(self._url)} does not answer: {_gist(error)}; "
+                f"Postgres at {place(self._url)} can't be read: {_gist(error)}; "
                 "see that it runs and ask again"
             ) from error
 
@@ -169,5 +176,5 @@ def _compiled(question: Question[RowT_co]) -> tuple[LiteralString, Mapping[str, 
 
 def _gist(error: Exception) -> str:
     """What the server or its address said, without the connection's parameters."""
-    first_line = str(error).strip().splitlines()[0].removeprefix("IO Error: ")
-    return re.sub(r'^Unable to connect to Postgres at ".*": ', "", first_line)
+    first_line = str(error).strip().splitlines()[0]
+    return first_line.rpartition('": ')[2] or first_line

@@ -12,21 +12,20 @@ from time import perf_counter
 from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from analytics.answer import Answer, Meta, RowT_co
-from analytics.conninfo import connection_parameters, place
+from analytics.conninfo import place
 from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Tracer
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.questions.question import Question, Value
+from analytics.sessions import Connection, Sessions
 from analytics.sql import statement
 
-Pool: TypeAlias = ConnectionPool[psycopg.Connection[Any]]
+Pool: TypeAlias = ConnectionPool[Connection]
 
-CONNECTIONS: Final = 4
-_PATIENCE_SECONDS: Final = 5.0
+APPLICATION: Final = "tidemark postgres"
 
 # All settings in one round trip. No jit: these plans are long in rows, not in steps to compile.
 _BEGIN: Final[LiteralString] = """/* tidemark postgres begin */
@@ -53,9 +52,11 @@ class PostgresEngine:
 
         With a URL nothing connects before the first question.
         """
-        self._owns_pool = isinstance(database, str)
-        self._pool = _open_pool(database) if isinstance(database, str) else database
-        self._place = place(database) if isinstance(database, str) else "the pool's address"
+        if isinstance(database, str):
+            self._sessions: Sessions | Pool = Sessions(database, APPLICATION)
+            self._place = place(database)
+        else:
+            self._sessions, self._place = database, "the pool's address"
         self._timeout = timeout
         self._tracer = tracer
 
@@ -86,15 +87,15 @@ class PostgresEngine:
 
     def close(self) -> None:
         """See `Engine.close`; a pool handed in stays open."""
-        if self._owns_pool:
-            self._pool.close()
+        if isinstance(self._sessions, Sessions):
+            self._sessions.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
+    def _transaction(self) -> Iterator[tuple[Connection, datetime]]:
         """A read-only transaction, and the instant before which it sees all that was committed."""
         milliseconds = max(1, round(self._timeout.total_seconds() * 1000))
         try:
-            with self._pool.connection() as connection, connection.transaction():
+            with self._sessions.connection() as connection, connection.transaction():
                 [(as_of_us, *_)] = self._run(connection, _BEGIN, {"milliseconds": milliseconds})
                 yield connection, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us)
         except psycopg.errors.QueryCanceled as error:
@@ -104,13 +105,13 @@ class PostgresEngine:
             ) from error
         except psycopg.OperationalError as error:
             raise Unreachable(
-                f"Postgres at {self._place} does not answer: {str(error).splitlines()[0]}; "
+                f"Postgres at {self._place} can't be read: {str(error).splitlines()[0]}; "
                 "see that it runs and ask again"
             ) from error
 
     def _run(
         self,
-        connection: psycopg.Connection[Any],
+        connection: Connection,
         sql: LiteralString,
         parameters: Mapping[str, Value],
     ) -> Sequence[Sequence[Any]]:
@@ -121,18 +122,3 @@ class PostgresEngine:
         if self._tracer:
             self._tracer(sql, parameters, (perf_counter() - started) * 1000, len(rows))
         return rows
-
-
-def _open_pool(url: str) -> Pool:
-    conninfo = make_conninfo("", **connection_parameters(url, "tidemark postgres"))
-    return ConnectionPool(
-        conninfo,
-        min_size=0,
-        max_size=CONNECTIONS,
-        timeout=_PATIENCE_SECONDS,
-        # Else the first question after a restart of the server would fail on a connection that is
-        # gone.
-        check=ConnectionPool.check_connection,
-        open=True,
-        name="tidemark-postgres",
-    )

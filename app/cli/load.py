@@ -12,23 +12,18 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analytics.events import ProjectId
 from app.accounts import projects
 from app.cli.project import ProjectOption, in_transaction
 from app.cli.ready import ready_servers
 from app.database.pools import events_pool
-from app.problems import REJECTS
+from app.problems import REJECTS, ImportInterrupted
 from ingest import load as loading
 from ingest.report import Report
 from ingest.sources.formats import open_file
+from ingest.sources.source import Source
 
 REJECTS_SHOWN = 10
 
@@ -63,17 +58,28 @@ def load_file(url: str, project_id: ProjectId, path: Path, console: Console) -> 
 
     Raises:
         InvalidInput: The file can't be read as events; the message says what is in the table.
+        ImportInterrupted: Ctrl-C; the batch under way was finished first.
         Unreachable, LoadInterrupted: Postgres does not answer (any more).
     """
-    with open_file(path) as source, _progress(path, console) as progress:
+    latest = Report()
 
-        async def run() -> Report:
-            async with events_pool(url, size=2) as pool:
-                return await loading.load(
-                    source, project_id=project_id, pool=pool, progress=progress
-                )
+    def note(report: Report) -> None:
+        nonlocal latest
+        latest = report
+        show(report)
 
-        return asyncio.run(run())
+    async def run(source: Source) -> Report:
+        async with events_pool(url, size=2) as pool:
+            return await loading.load(source, project_id=project_id, pool=pool, progress=note)
+
+    with open_file(path) as source, _progress(path, console) as show:
+        try:
+            return asyncio.run(run(source))
+        except KeyboardInterrupt as interrupt:
+            raise ImportInterrupted(
+                f"Interrupted after {latest.rows:,} rows ({latest.inserted:,} inserted); "
+                "run the same command again to go on: they will count as duplicates."
+            ) from interrupt
 
 
 def summary(report: Report) -> str:
@@ -103,8 +109,8 @@ def show_rejects(report: Report, console: Console) -> None:
 def _progress(path: Path, console: Console) -> Iterator[Callable[[Report], None]]:
     """A bar that moves with every commit; nothing where nobody looks."""
     columns = (
-        SpinnerColumn(),
         TextColumn("{task.description}"),
+        BarColumn(),
         DownloadColumn(),
         TextColumn("{task.fields[rows]} rows"),
         TimeElapsedColumn(),
@@ -112,7 +118,9 @@ def _progress(path: Path, console: Console) -> Iterator[Callable[[Report], None]
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(f"Loading {path.name}", total=None, rows="0")
+        # How much a gzipped file holds is known at its end only.
+        total = path.stat().st_size if path.is_file() and path.suffix != ".gz" else None
+        task = bar.add_task(f"Loading {path.name}", total=total, rows="0")
 
         def update(report: Report) -> None:
             bar.update(task, completed=report.bytes_read, rows=f"{report.rows:,}")

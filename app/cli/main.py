@@ -56,7 +56,7 @@ def run() -> None:
     """The entry point: runs the command and exits."""
     try:
         with stop_on_signals():
-            code = app(standalone_mode=False)
+            code = app(prog_name="tidemark", standalone_mode=False)
     except typer.TyperException as error:
         code = _say(error.format_message(), error.exit_code)
     except TidemarkError as error:
@@ -73,8 +73,9 @@ def run() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    """Writes one line to stderr; `code` passes through."""
-    sys.stderr.write(f"tidemark: {' '.join(message.split())}\n")
+    """Writes one line to stderr, if there is something to say (not after a page of help)."""
+    if message:
+        sys.stderr.write(f"tidemark: {' '.join(message.split())}\n")
     return code
 
 

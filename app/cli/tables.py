@@ -20,8 +20,8 @@ SHADES = (
     ("pale_turquoise1", "black"),
     ("sky_blue1", "black"),
     ("steel_blue1", "black"),
-    ("dodger_blue2", "white"),
-    ("blue3", "white"),
+    ("dodger_blue2", "bright_white"),
+    ("blue3", "bright_white"),
 )
 # Retention falls off steeply: shades that change every ten percent up to half show more than even
 # ones.

@@ -94,10 +94,9 @@ def _read_regular(block: RegularBlock, selection: Selection) -> Cells | None:
     blank = (ends - starts == 1) | ((ends - starts == 2) & (characters[starts] == _RETURN))
     if blank.any():
         starts, ends = starts[~blank], ends[~blank]
-    rows = np.arange(len(starts))
-    columns, all_fit = _parse(block.data, selection)
-    faults = {}
-    if not all_fit:
+    rows, faults = np.arange(len(starts)), {}
+    columns = _parse(block.data, selection)
+    if columns is None:
         counts = _count_cells(characters, block.quotes, starts, ends)
         fits = counts == selection.width
         faults = {
@@ -105,39 +104,43 @@ def _read_regular(block: RegularBlock, selection: Selection) -> Cells | None:
             for record in rows[~fits].tolist()
         }
         rows = rows[fits]
-    if any(len(column) != len(rows) for column in columns.values()):
+        columns = _parse(_without(block.data, starts[~fits], ends[~fits]), selection)
+    if columns is None or any(len(column) != len(rows) for column in columns.values()):
         return None
     return Cells(block, starts, ends, rows, columns, selection.indices["event_id"], faults)
 
 
-def _parse(data: bytes, selection: Selection) -> tuple[dict[str, pa.Array], bool]:
-    """The columns of an event, and whether all rows have as many cells as the header."""
-    all_fit = True
+def _parse(data: bytes, selection: Selection) -> dict[str, pa.Array] | None:
+    """The columns of an event; None if some row has more or fewer cells than the header.
 
-    def skip(_: pyarrow.csv.InvalidRow) -> str:
-        nonlocal all_fit
-        all_fit = False
-        return "skip"
-
+    pyarrow could skip such rows and tell of each, but gives up on those that are not UTF-8.
+    """
     wanted = [str(index) for index in selection.indices.values()]
-    table = pyarrow.csv.read_csv(
-        pa.BufferReader(data),
-        read_options=pyarrow.csv.ReadOptions(
-            use_threads=False,
-            block_size=len(data) + 1,
-            column_names=[str(index) for index in range(selection.width)],
-        ),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-        convert_options=pyarrow.csv.ConvertOptions(
-            check_utf8=False,
-            include_columns=wanted,
-            column_types=dict.fromkeys(wanted, pa.binary()),
-        ),
-    )
-    columns = {
-        name: _one_chunk(table.column(str(index))) for name, index in selection.indices.items()
-    }
-    return columns, all_fit
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False,
+                block_size=len(data) + 1,
+                column_names=[str(index) for index in range(selection.width)],
+            ),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                check_utf8=False,
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.binary()),
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return {name: _one_chunk(table.column(str(index))) for name, index in selection.indices.items()}
+
+
+def _without(data: bytes, starts: Offsets, ends: Offsets) -> bytes:
+    """The data less some records."""
+    froms, tos = [0, *ends.tolist()], [*starts.tolist(), len(data)]
+    # A line end alone is skipped; of no data at all pyarrow would complain.
+    return b"\n" + b"".join(data[start:end] for start, end in zip(froms, tos, strict=True))
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

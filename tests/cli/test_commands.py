@@ -216,3 +216,10 @@ def test_rows_survive_a_refused_file(shop: Tidemark, tmp_path: Path) -> None:
     shop("import", str(file), "--project", "shop")
     answer = json.loads(shop("stats", "dau", *DAYS, "--project", "shop", "--json").out)
     assert [row["dau"] for row in answer["data"]] == [1, 2]
+
+
+@pytest.mark.parametrize("command", [(), ("stats",), ("project",), ("key",)], ids=" ".join)
+def test_command_alone_shows_its_help(tidemark: Tidemark, command: tuple[str, ...]) -> None:
+    finished = tidemark(*command)
+    assert "Usage: tidemark" in finished.out
+    assert (finished.code, finished.err) == (2, "")

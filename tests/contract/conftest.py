@@ -47,7 +47,7 @@ class Shop:
         self.url, self.project = url, project
 
     def happens(self, *events: tuple[str, str] | tuple[str, str, str]) -> None:
-        """Write (instant, user) or (instant, user, event type); instants in UTC, without saying so."""
+        """Write (instant, user) or (instant, user, event type); instants are in UTC."""
         copy_events(self.url, (self._event(*event) for event in events))
 
     def _event(self, at: str, user_id: str, event_type: str = "look") -> Event:

@@ -26,7 +26,13 @@ from tests.contract.reference_engine import by_reference
 from tests.data import NAMES, ZONES, copy_events, data_set, of_project, shuffled, span, truth
 
 CASES = [(name, order) for name in NAMES for order in ("as in the file", "shuffled")]
-ENGINES = ("reference", "postgres", "attached")
+# The reference loops; that it gives one answer in any order is shown by the property tests.
+RUNS = [
+    pytest.param(engine, case, id=f"{engine} {' '.join(case)}")
+    for engine in ("reference", "postgres", "attached")
+    for case in CASES
+    if (engine, case[1]) != ("reference", "shuffled")
+]
 Answering = Callable[[Question[Any]], tuple[Any, ...]]
 
 
@@ -46,11 +52,6 @@ def loaded(module_database: Database) -> Iterator[dict[str, Answering]]:
         }
 
 
-@pytest.fixture(params=ENGINES)
-def ask(request: pytest.FixtureRequest, loaded: dict[str, Answering]) -> Answering:
-    return loaded[request.param]
-
-
 def project(
     case: tuple[str, str], zone: str = "UTC", week: WeekStart = WeekStart.MONDAY
 ) -> Project:
@@ -58,19 +59,23 @@ def project(
 
 
 @pytest.mark.parametrize("zone", ["UTC", *ZONES])
-@pytest.mark.parametrize("case", CASES, ids=" ".join)
-def test_dau_is_true(ask: Answering, case: tuple[str, str], zone: str) -> None:
+@pytest.mark.parametrize(("engine", "case"), RUNS)
+def test_dau_is_true(
+    loaded: dict[str, Answering], engine: str, case: tuple[str, str], zone: str
+) -> None:
     known = truth(case[0])
     expected = known["dau"] if zone == "UTC" else known["dau_tz"][zone]
-    rows = ask(Dau(project(case, zone), DayRange(*span(case[0]))))
+    rows = loaded[engine](Dau(project(case, zone), DayRange(*span(case[0]))))
     assert {row.day.isoformat(): row.dau for row in rows if row.dau} == expected
 
 
-@pytest.mark.parametrize("case", CASES, ids=" ".join)
-def test_top_events_are_true(ask: Answering, case: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("engine", "case"), RUNS)
+def test_top_events_are_true(
+    loaded: dict[str, Answering], engine: str, case: tuple[str, str]
+) -> None:
     expected = [(name, count) for name, count, _ in truth(case[0])["top_events"]]
     for limit in (10, 1000):
-        rows = ask(TopEvents(project(case), DayRange(*span(case[0])), limit))
+        rows = loaded[engine](TopEvents(project(case), DayRange(*span(case[0])), limit))
         assert [(row.event_type, row.count) for row in rows] == expected[:limit]
 
 
@@ -87,12 +92,14 @@ def test_top_events_of_each_year_are_true(
 
 
 @pytest.mark.parametrize("week_start", WeekStart)
-@pytest.mark.parametrize("case", CASES, ids=" ".join)
-def test_retention_is_true(ask: Answering, case: tuple[str, str], week_start: WeekStart) -> None:
+@pytest.mark.parametrize(("engine", "case"), RUNS)
+def test_retention_is_true(
+    loaded: dict[str, Answering], engine: str, case: tuple[str, str], week_start: WeekStart
+) -> None:
     known = truth(case[0])
     expected = known["retention_week" if week_start == "monday" else "retention_week_sunday"]
     first, last = span(case[0])
-    rows = ask(Retention(project(case, week=week_start), first, last, 9))
+    rows = loaded[engine](Retention(project(case, week=week_start), first, last, 9))
     found = {row.cohort.isoformat(): row for row in rows if row.size}
     assert found.keys() == expected.keys()
     for cohort, cells in expected.items():

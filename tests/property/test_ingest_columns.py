@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from uuid import UUID
 
 import pyarrow as pa
@@ -83,7 +84,7 @@ def test_instants_of_a_column_are_those_of_its_texts(texts: list[str], skipped: 
 
 @EXAMPLES
 @given(
-    st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)), st.integers(-1439, 1439), st.booleans()
+    st.datetimes().filter(lambda at: 1 < at.year < 9999), st.integers(-1439, 1439), st.booleans()
 )
 def test_an_instant_is_the_one_that_python_reads(
     local: datetime, minutes: int, spaced: bool
@@ -128,5 +129,5 @@ def test_numbers_of_a_body_keep_their_value(numbers: dict[str, object]) -> None:
     event = {"event_id": event_id(1), "occurred_at": T0, "user_id": "a", "event_type": "b"}
     body = json.dumps(event)[:-1] + ',"properties":{' + members + "}}"
     (kept,) = read_json(body.encode()).columns["properties"].to_pylist()
-    read = json.loads(kept, parse_float=lambda text: type(next(iter(numbers.values())))(text))
+    read = json.loads(kept, parse_float=Decimal)
     assert read == numbers
