@@ -90,14 +90,15 @@ def _sample(settings: Settings, servers: Servers, console: Console) -> tuple[Pro
     The file of keys is written last: where it is missing, all of this runs again and finds what is
     there already.
     """
-    path = Home(settings.tidemark_home).keys
+    home = Home(settings.tidemark_home)
+    home.create()
     project = asyncio.run(in_transaction(servers.writer, _sample_project))
-    if path.exists():
-        return project, SampleKeys(**json.loads(path.read_text()))
+    if home.keys.exists():
+        return project, SampleKeys(**json.loads(home.keys.read_text()))
     with as_file(files("app.local.sample") / SAMPLE_FILE) as events:
         load_file(servers.writer, project.id, events, console)
     made = asyncio.run(in_transaction(servers.writer, lambda c: _make_keys(c, project)))
-    write_private(path, json.dumps(asdict(made), indent=2) + "\n")
+    write_private(home.keys, json.dumps(asdict(made), indent=2) + "\n")
     return project, made
 
 

@@ -11,6 +11,8 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from analytics.engines.postgres import PostgresEngine
+from analytics.events import ProjectId
+from analytics.project import Project
 from analytics.questions.dau import Dau, DayUsers
 from analytics.questions.day_range import DayRange
 from tests.conftest import Database
@@ -47,13 +49,24 @@ def test_transaction_refuses_to_write(module_database: Database) -> None:
         engine.close()
 
 
-def test_nothing_connects_before_the_first_question(module_database: Database) -> None:
-    engine = PostgresEngine(module_database.reader)
+def test_sessions_are_opened_when_needed_and_kept(database: Database) -> None:
+    engine = PostgresEngine(database.reader)
+    question = Dau(Project(ProjectId(1), "shop"), DayRange(DAY, DAY))
     try:
-        with psycopg.connect(module_database.admin) as connection:
-            sessions = connection.execute(
-                "select count(*) from pg_stat_activity where application_name = 'tidemark postgres'"
-            ).fetchone()
+        with psycopg.connect(database.admin, autocommit=True) as connection:
+            before = _sessions(connection)
+            for _ in range(3):
+                engine.answer(question)
+            after = _sessions(connection)
     finally:
         engine.close()
-    assert sessions == (0,)
+    assert (before, after) == (0, 1)
+
+
+def _sessions(connection: psycopg.Connection) -> int:
+    return len(
+        connection.execute(
+            "select from pg_stat_activity where application_name = 'tidemark postgres'"
+            " and datname = current_database()"
+        ).fetchall()
+    )
