@@ -23,6 +23,8 @@ from ingest.errors import InvalidEvents
 
 MEDIA_TYPE = "application/problem+json"
 USAGE, FAILURE, REJECTS, INTERRUPTED = 2, 1, 3, 130
+# A body may hold a hundred thousand bad events; the detail says how many there are.
+REJECTS_LISTED = 100
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +138,7 @@ def problem_of(error: errors.TidemarkError) -> Problem:
         str(error),
         error.code,
         field=error.field,
-        errors=[reject.as_json() for reject in rejects] if rejects else None,
+        errors=[reject.as_json() for reject in rejects[:REJECTS_LISTED]] if rejects else None,
     )
 
 

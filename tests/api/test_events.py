@@ -154,3 +154,11 @@ def test_body_over_the_limit_is_refused(
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert str(settings.max_body_size) in answer.json()["detail"]
+
+
+def test_many_bad_events_are_counted_and_the_first_hundred_listed(
+    client: TestClient, caller: Caller
+) -> None:
+    problem = post(client, caller, [event(user_id="") for _ in range(250)]).json()
+    assert problem["detail"].startswith("250 of 250 events can't be taken")
+    assert [reject["position"] for reject in problem["errors"]] == list(range(100))

@@ -67,7 +67,7 @@ def test_crash_answers_as_a_problem_without_its_trace(settings: Settings) -> Non
     assert "secret" not in answer.text
 
 
-def test_server_cut_off_answers_503_and_recovers(
+def test_connections_cut_by_the_server_cost_no_request(
     client: TestClient, caller: Caller, settings: Settings
 ) -> None:
     question = "/api/stats/dau?from=2025-08-01&to=2025-08-01"
@@ -80,8 +80,7 @@ def test_server_cut_off_answers_503_and_recovers(
             "and datname = current_database() and pid <> pg_backend_pid()"
         )
     statuses = [client.get(question, headers=caller.read).status_code for _ in range(3)]
-    assert set(statuses) <= {200, 503}
-    assert statuses[-1] == 200
+    assert statuses == [200, 200, 200]
 
 
 async def test_resource_that_fails_to_open_closes_those_before_it(
