@@ -10,7 +10,8 @@ table.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import asyncpg
@@ -29,6 +30,7 @@ AWAY: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection says that was closed while nobody used it
     OSError,
     Unreachable,
 )
@@ -60,7 +62,7 @@ async def committed(pool: asyncpg.Pool, work: Callable[[asyncpg.Connection], Awa
     for wait in _WAITS:
         await asyncio.sleep(wait)
         try:
-            async with pool.acquire() as connection:
+            async with pool.acquire() as connection, _dropped_when_lost(connection):
                 if unanswered is not None:
                     xid, result = unanswered
                     if await _was_committed(connection, xid):
@@ -78,6 +80,16 @@ async def committed(pool: asyncpg.Pool, work: Callable[[asyncpg.Connection], Awa
                 raise
             failure = error
     raise ContactLost(str(failure) or type(failure).__name__) from failure
+
+
+@asynccontextmanager
+async def _dropped_when_lost(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A pool doesn't always see that a connection is broken, and would hand it out again."""
+    try:
+        yield
+    except AWAY:
+        connection.terminate()
+        raise
 
 
 async def _was_committed(connection: asyncpg.Connection, xid: str) -> bool:

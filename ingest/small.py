@@ -97,6 +97,7 @@ async def _insert(connection: asyncpg.Connection, *values: object) -> set[UUID]:
         except AWAY as error:
             if isinstance(error, ValueError):  # asyncpg's word for an argument of the wrong type
                 raise
+            connection.terminate()  # so that no pool hands it out again
             raise Unreachable(
                 f"Postgres went away while it wrote the events ({error}); send them again: those it"
                 " has written will be listed as duplicates"

@@ -12,11 +12,11 @@ from importlib.resources import as_file, files
 from typing import Annotated
 
 import typer
-from analytics.engines.choose import Engines
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.calendar import WeekStart
+from analytics.engines.choose import Engines
 from analytics.project import Project
 from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange

@@ -155,7 +155,8 @@ async def test_a_deadlock_is_tried_again_unless_it_broke_a_transaction(
     async with other.transaction():
         await other.execute(statement, event_id(2))
         sending = asyncio.create_task(insert(connection, event(1), event(2), event(3)))
-        while not await other.fetchval("select exists (select from pg_locks where not granted)"):
+        waiting = "select exists (select from pg_locks where not granted)"
+        while not await other.fetchval(waiting):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.01)
         await other.execute(statement, event_id(1))
     await other.close()

@@ -7,12 +7,14 @@ import io
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
+from ingest.encode import default_encoder, encode_python
 from ingest.sources.csv import CsvSource
 from ingest.sources.source import RawBatch
 from ingest.validate import Checked, validate
 
 HEADER = ("event_id", "occurred_at", "user_id", "event_type", "properties")
 LINE = ",".join(HEADER) + "\n"
+ENCODERS = list(dict.fromkeys([encode_python, default_encoder()]))  # pgpq may have no wheel
 T0 = "2025-08-01T10:15:00Z"
 
 
@@ -33,8 +35,12 @@ def row(number: int = 1, **changes: str) -> list[str]:
 
 
 def csv_file(rows: Iterable[Sequence[str]], header: Sequence[str] = HEADER) -> bytes:
+    rows = [header, *rows]
+    # Python before 3.13 leaves a \r without quotes where lines end with \n.
+    unquoted = any("\r" in cell and not {*cell} & {*'\n",'} for cells in rows for cell in cells)
+    quoting = csv.QUOTE_ALL if unquoted else csv.QUOTE_MINIMAL
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    csv.writer(file, lineterminator="\n", quoting=quoting).writerows(rows)
     return file.getvalue().encode()
 
 

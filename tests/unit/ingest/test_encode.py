@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analytics.events import ProjectId
-from ingest.encode import default_encoder, encode_arrow, encode_python
+from ingest import encode
+from ingest.encode import Encoder, default_encoder, encode_arrow, encode_python
 from tests.unit.ingest.rows import check, csv_file, row
 
 ROWS = [
@@ -14,10 +17,15 @@ ROWS = [
 
 
 def test_python_encodes_as_pgpq_does() -> None:
+    pytest.importorskip("pgpq", reason="has no wheel for Linux on ARM")
     (checked,) = check(csv_file(ROWS))
     for events in (checked.events, checked.events.slice(1, 1), checked.events.slice(3)):
         assert encode_python(ProjectId(-7), events) == encode_arrow(ProjectId(-7), events)
 
 
-def test_pgpq_is_used_where_it_is_installed() -> None:
-    assert default_encoder() is encode_arrow
+@pytest.mark.parametrize(("installed", "encoder"), [(True, encode_arrow), (False, encode_python)])
+def test_pgpq_is_used_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, installed: bool, encoder: Encoder
+) -> None:
+    monkeypatch.setattr(encode, "find_spec", lambda _: installed or None)
+    assert default_encoder() is encoder
