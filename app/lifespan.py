@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import asyncpg
-from analytics.engines.choose import Engines
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from analytics.engines.choose import Engines
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.servers import given
 from app.settings import Settings

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from analytics.engines.choose import Engines
 from rich.console import Console
 from rich.table import Table
 
 from analytics.answer import Answer
 from analytics.calendar import local_date, parse_day
+from analytics.engines.choose import Engines
 from analytics.project import Project
 from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange

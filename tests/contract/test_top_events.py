@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import psycopg
+
 from analytics.questions.day_range import DayRange
 from analytics.questions.top_events import TopEvents
+from tests.conftest import Database
 from tests.contract.conftest import Ask, Shop
 
 AUGUST = DayRange(date(2025, 8, 1), date(2025, 8, 31))
@@ -36,6 +39,18 @@ def test_limit_cuts_ties_by_their_order(ask: Ask, make_shop: Callable[..., Shop]
     shop = make_shop()
     shop.happens(*(("2025-08-02T10:00", "ann", name) for name in ("c", "b", "a", "d", "d")))
     assert counts(ask, TopEvents(shop.project, AUGUST, 2)) == [("d", 2), ("a", 1)]
+
+
+def test_ties_are_cut_by_their_order_however_they_are_counted(
+    ask: Ask, make_shop: Callable[..., Shop], module_database: Database
+) -> None:
+    shop = make_shop()
+    names = [f"event {number * 7 % 500:03}" for number in range(500)]
+    shop.happens(*(("2025-08-02T10:00", "ann", name) for name in names))
+    with psycopg.connect(module_database.owner) as connection:
+        connection.execute("analyze events")  # else Postgres groups by sorting, in their order
+    expected = [(f"event {number:03}", 1) for number in range(7)]
+    assert counts(ask, TopEvents(shop.project, AUGUST, 7)) == expected
 
 
 def test_only_the_days_asked_about_count(ask: Ask, make_shop: Callable[..., Shop]) -> None:

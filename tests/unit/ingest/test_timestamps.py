@@ -79,3 +79,7 @@ def test_what_is_no_instant_is_told_by_its_code(text: str, code: Code) -> None:
         {1: code},
     )
     assert parse_timestamp(text) == code
+
+
+def test_an_hour_without_minutes_is_refused_though_arrow_takes_it() -> None:
+    assert parse_timestamps(pa.array(["2025-08-01T10Z"]))[1] == {0: Code.INVALID_TIMESTAMP}
