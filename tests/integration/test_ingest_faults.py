@@ -1,0 +1,242 @@
+"""Loads while connections break and processes die: counts and table are the same as ever."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import psycopg
+import pytest
+
+from analytics.events import ProjectId
+from ingest import commit
+from ingest.errors import LoadInterrupted
+from ingest.load import LoadOptions, load
+from ingest.report import Progress, Report
+from ingest.sources.csv import CsvSource
+from tests.conftest import Database
+from tests.unit.ingest.rows import csv_file, event_id, row
+
+Lost = Literal["request", "answer"]
+PROJECT = ProjectId(7)
+ROWS = [row(number) for number in range(1, 10)]
+INSERT = (
+    "insert into events (project_id, event_id, occurred_at, user_id, event_type)"
+    " values (7, $1, now(), 'other', 'x')"
+)
+LOAD_IN_A_PROCESS = """
+import asyncio, sys
+import asyncpg
+from pathlib import Path
+from ingest.load import LoadOptions, load
+from ingest.sources.formats import open_file
+
+async def main():
+    async with asyncpg.create_pool(sys.argv[1], min_size=0) as pool:
+        with open_file(Path(sys.argv[2])) as source:
+            await load(source, project_id=7, pool=pool, options=LoadOptions(batch_rows=3))
+
+asyncio.run(main())
+"""
+
+
+class Proxy:
+    """Stands between asyncpg and Postgres and loses one COMMIT, or Postgres's answer to it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url = f"{url.partition('?')[0]}?host={folder}&port=5432"
+        self.commits = 0
+        self.lose: tuple[int, Lost] | None = None
+        self._upstream = f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
+        self._path = folder / ".s.PGSQL.5432"
+        self._open = True
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        self._listener.listen()
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def close(self) -> None:
+        """Takes no more connections."""
+        self._open = False
+        self._path.unlink(missing_ok=True)
+
+    def _start(self, target: Callable[..., None], *values: object) -> None:
+        self._threads.append(threading.Thread(target=target, args=values))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        with self._listener:
+            while self._open:
+                if select.select([self._listener], [], [], 0.02)[0]:
+                    self._start(self._serve, self._listener.accept()[0])
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._upstream)
+            while True:
+                for source in select.select([client, server], [], [])[0]:
+                    data = source.recv(1 << 16)
+                    lost = self._lost(data) if source is client else None
+                    if not data or lost == "request":
+                        return
+                    (server if source is client else client).sendall(data)
+                    if lost == "answer":
+                        server.recv(1)  # now it is committed
+                        return
+
+    def _lost(self, data: bytes) -> Lost | None:
+        if b"COMMIT;" not in data:
+            return None
+        self.commits += 1
+        return self.lose[1] if self.lose and self.lose[0] == self.commits else None
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[Proxy]:
+    with (
+        tempfile.TemporaryDirectory(prefix="proxy-") as folder,  # a socket's path is short
+        Proxy(database.writer, Path(folder)) as running,
+    ):
+        yield running
+
+
+async def load_rows(url: str, progress: Progress | None = None) -> Report:
+    async with asyncpg.create_pool(url, min_size=0, max_size=2) as pool:
+        source = CsvSource(BytesIO(csv_file(ROWS)))
+        options = LoadOptions(batch_rows=3)
+        return await load(source, project_id=PROJECT, pool=pool, options=options, progress=progress)
+
+
+def counts(report: Report) -> tuple[int, ...]:
+    return report.rows, report.inserted, report.duplicates, report.rejected, report.staged_batches
+
+
+def stored(database: Database) -> list[tuple[str, str]]:
+    with psycopg.connect(database.reader) as connection:
+        query = "select event_id::text, user_id from events where project_id = 7 order by event_id"
+        return connection.execute(query).fetchall()
+
+
+ALL = [(cells[0], cells[2]) for cells in ROWS]
+
+
+@asynccontextmanager
+async def somebody_in_the_way(database: Database, number: int) -> AsyncIterator[asyncpg.Connection]:
+    """Holds this id in an open transaction, which is rolled back in the end."""
+    other = await asyncpg.connect(database.admin)
+    try:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute(INSERT, event_id(number))
+        yield other
+        await transaction.rollback()
+    finally:
+        await other.close()
+
+
+async def until_somebody_waits(connection: asyncpg.Connection) -> int:
+    """The process of Postgres that waits for a lock."""
+    waiting = "select min(pid) from pg_locks where not granted"
+    while (pid := await connection.fetchval(waiting)) is None:  # noqa: ASYNC110 - in Postgres
+        await asyncio.sleep(0.01)
+    return int(pid)
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+@pytest.mark.parametrize("number", [1, 2, 3])
+async def test_a_commit_without_an_answer_is_counted_as_what_became_of_it(
+    database: Database, proxy: Proxy, number: int, lost: Lost
+) -> None:
+    proxy.lose = number, lost
+    report = await load_rows(proxy.url)
+    assert counts(report) == (9, 9, 0, 0, 0)
+    assert proxy.commits == (4 if lost == "request" else 3)
+    assert stored(database) == ALL
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+async def test_a_staged_commit_without_an_answer_is_counted_too(
+    database: Database, proxy: Proxy, lost: Lost
+) -> None:
+    async with asyncpg.create_pool(database.writer, min_size=0) as pool:
+        source = CsvSource(BytesIO(csv_file([row(2), row(3), row(6)])))
+        await load(source, project_id=PROJECT, pool=pool)
+    proxy.lose = 2, lost
+    report = await load_rows(proxy.url)
+    assert counts(report) == (9, 6, 3, 0, 3)
+    assert stored(database) == ALL
+
+
+async def test_connections_closed_between_batches_cost_nothing(database: Database) -> None:
+    def close_all(_: Report) -> None:
+        with psycopg.connect(database.admin, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where usename = 'tidemark_writer' and datname = current_database()"
+            )
+
+    report = await load_rows(database.writer, progress=close_all)
+    assert counts(report) == (9, 9, 0, 0, 0)
+    assert stored(database) == ALL
+
+
+async def test_a_connection_closed_during_copy_costs_a_retry(database: Database) -> None:
+    async with somebody_in_the_way(database, 5) as other:
+        loading = asyncio.create_task(load_rows(database.writer))
+        pid = await until_somebody_waits(other)
+        assert await other.fetchval("select pg_terminate_backend($1, 5000)", pid)
+    assert counts(await loading) == (9, 9, 0, 0, 0)
+    assert stored(database) == ALL
+
+
+async def test_a_load_gives_up_when_postgres_stays_away(
+    database: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "_WAITS", (0.0, 0.01, 0.01))
+    proxy.lose = 2, "request"
+
+    def close(report: Report) -> None:
+        if report.batches == 1:
+            proxy.close()
+
+    with pytest.raises(LoadInterrupted) as interrupted:
+        await load_rows(proxy.url, progress=close)
+    assert counts(interrupted.value.report) == (3, 3, 0, 0, 0)
+    assert "3 rows before are in the table; run it again" in str(interrupted.value)
+    assert stored(database) == ALL[:3]
+    assert counts(await load_rows(database.writer)) == (9, 6, 3, 0, 2)
+
+
+async def test_a_killed_load_is_finished_by_the_next(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(csv_file(ROWS))
+    command = [sys.executable, "-c", LOAD_IN_A_PROCESS, database.writer, str(file)]
+    async with somebody_in_the_way(database, 5) as other:
+        with subprocess.Popen(command) as process:  # noqa: ASYNC220 - it is killed, not awaited
+            await until_somebody_waits(other)
+            process.kill()
+    assert stored(database) == ALL[:3]
+    report = await load_rows(database.writer)
+    assert counts(report) == (9, 6, 3, 0, 2)
+    assert stored(database) == ALL
