@@ -10,7 +10,11 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 FIRST_DAY: Final = date(2025, 3, 3)
 DAYS: Final = 120
@@ -77,7 +81,7 @@ def digest(table: pa.Table) -> str:
     return found.hexdigest()
 
 
-def _skewed(rng: np.random.Generator, arrived: np.ndarray, size: int) -> np.ndarray:
+def _skewed(rng: np.random.Generator, arrived: Floats, size: int) -> Integers:
     """Who does each event: everybody once, then the busy, and those with time left, more often."""
     users = arrived.size
     weight = rng.lognormal(0.0, 1.2, users) * _share_of_life(arrived)
@@ -85,25 +89,25 @@ def _skewed(rng: np.random.Generator, arrived: np.ndarray, size: int) -> np.ndar
     return np.concatenate([np.arange(min(users, size)), np.minimum(chosen, users - 1)])
 
 
-def _share_of_life(arrived: np.ndarray) -> np.ndarray:
+def _share_of_life(arrived: Floats) -> Floats:
     """How much of a user's fading activity falls within the span."""
     return 1 - np.exp2(-(DAYS - arrived) / HALF_LIFE_DAYS)
 
 
-def _fading(rng: np.random.Generator, arrived: np.ndarray) -> np.ndarray:
+def _fading(rng: np.random.Generator, arrived: Floats) -> Floats:
     """A time between a user's arrival and the end of the span, half as likely every two weeks."""
     return arrived - HALF_LIFE_DAYS * np.log2(
         1 - rng.random(arrived.size) * _share_of_life(arrived)
     )
 
 
-def _weekday_rhythm(rng: np.random.Generator, day: np.ndarray) -> np.ndarray:
+def _weekday_rhythm(rng: np.random.Generator, day: Floats) -> Integers:
     """Whole days; four in ten weekend events move to the Thursday or Friday before."""
     whole = np.minimum(np.floor(day), DAYS - 1).astype(np.int64)
     weekend = whole % 7 >= 5
     return np.where(weekend & (rng.random(day.size) < 0.4), whole - 2, whole)
 
 
-def _user_ids(user: np.ndarray) -> pa.Array:
+def _user_ids(user: Integers) -> pa.Array:
     digits = np.char.zfill(user.astype("U8"), 7)
     return pa.array(np.char.add("user_", digits))

@@ -6,8 +6,9 @@ import asyncpg
 import pyarrow as pa
 
 from analytics.events import ProjectId
-from ingest.copy import BatchWriter, default_encoder
+from ingest.copy import BatchWriter
 from ingest.distinct import distinct_by_id
+from ingest.encode import default_encoder
 from ingest.validate import EVENTS
 
 BATCH_ROWS = 65_536

@@ -45,5 +45,7 @@ def test_question(benchmark: BenchmarkFixture, engines: Engines, name: str, engi
     assert engines.answer(question, engine).rows == expected
 
     benchmark.group = name
-    answer = benchmark.pedantic(engines.answer, (question, engine), rounds=7, warmup_rounds=2)
+    answer = benchmark.pedantic(  # type: ignore[no-untyped-call]  # has no types
+        engines.answer, (question, engine), rounds=7, warmup_rounds=2
+    )
     assert answer.rows == expected
