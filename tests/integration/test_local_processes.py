@@ -27,7 +27,7 @@ from app.local.servers import ServerOptions, ServerUrls, check, local_servers, r
 ROOT = Path(__file__).parents[2]
 FAST = ServerOptions(durable=False)
 HOLD = """
-import logging, sys
+import logging, select, sys
 from pathlib import Path
 from typing import Any
 from app.local.home import Home
@@ -37,7 +37,9 @@ logging.basicConfig()
 options = ServerOptions(durable=False, wait_for_guests="hasty" not in sys.argv)
 with stop_on_signals(), local_servers(Home(Path(sys.argv[1])), options=options) as urls:
     print(urls.writer, flush=True)
-    sys.stdin.read()
+    # Polled: a signal that comes just before a blocking read is noticed after it, so perhaps never.
+    while not select.select([sys.stdin], [], [], 0.02)[0]:
+        pass
 """
 
 
