@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -219,3 +221,21 @@ async def test_database_without_the_schema_is_named(empty_database: Database) ->
 async def test_database_with_the_schema_is_current(database: Database) -> None:
     await require_current(database.writer)
     await require_current(database.reader)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check",), ("upgrade", "head"), ("upgrade", "head", "--sql")]
+)
+def test_alembic_itself_works_from_the_projects_folder(
+    database: Database, arguments: tuple[str, ...]
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "DATABASE_URL": database.owner},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert ("CREATE TABLE events" in run.stdout) == ("--sql" in arguments)
