@@ -57,7 +57,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Resources:
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
-    engines = Engines.connect(servers.reader, timeout=settings.query_timeout)
+    engines = Engines.connect(servers.reader, timeout=settings.query_timeout, spill=servers.spill)
     stack.callback(engines.close)
     redis = None
     if servers.redis is not None:

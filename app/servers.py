@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -15,7 +16,7 @@ from app.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Addresses, one a role.
+    """Addresses, one a role, and where DuckDB may spill (None: the system's temporary folder).
 
     `redis` is None where only DATABASE_URL is set: what needs Redis then refuses.
     """
@@ -24,6 +25,7 @@ class Servers:
     writer: str
     reader: str
     redis: str | None
+    spill: Path | None
     local: bool
 
 
@@ -41,8 +43,10 @@ def servers(settings: Settings, *, wait_for_guests: bool = True) -> Iterator[Ser
         yield given(settings)
         return
     options = ServerOptions(wait_for_guests=wait_for_guests)
-    with local_servers(Home(settings.tidemark_home), options=options) as urls:
-        yield Servers(urls.owner, urls.writer, urls.reader, urls.redis, local=True)
+    home = Home(settings.tidemark_home)
+    with local_servers(home, options=options) as urls:
+        spill = settings.temp_directory or home.path
+        yield Servers(urls.owner, urls.writer, urls.reader, urls.redis, spill, local=True)
 
 
 def given(settings: Settings) -> Servers:
@@ -56,6 +60,7 @@ def given(settings: Settings) -> Servers:
         writer=writer,
         reader=_secret(settings.database_reader_url) or writer,
         redis=_secret(settings.redis_url),
+        spill=settings.temp_directory,
         local=False,
     )
 

@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://host:6379/0. "
         "Unset: the local Valkey of TIDEMARK_HOME.",
     )
+    temp_directory: Path | None = Field(
+        default=None,
+        description="Existing folder for what a question can't hold in memory. Unset: "
+        "TIDEMARK_HOME with local servers, else the system's folder for temporary files.",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the server listens on.")
     api_port: int = Field(
         default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one."

@@ -59,14 +59,19 @@ class AttachedEngine:
         *,
         timeout: timedelta = TIMEOUT,
         tracer: Tracer | None = None,
+        spill: Path | None = None,
         limits: DuckLimits | None = None,
     ) -> None:
-        """Takes a libpq URL, best of a role that may only read. Connects when first asked."""
+        """Takes a libpq URL, best of a role that may only read. Connects when first asked.
+
+        What a question can't hold in memory goes to a folder of this engine's own in the existing
+        folder `spill`, by default in the system's folder for temporary files.
+        """
         self._url = url
         self._timeout = timeout
         self._tracer = tracer
         self._limits = limits or DuckLimits()
-        self._spill = TemporaryDirectory(prefix="tidemark-duckdb-")
+        self._spill = TemporaryDirectory(prefix="tidemark-duckdb-", dir=spill)
         self._numbers = count()
         self._opening = Lock()
         self._database: duckdb.DuckDBPyConnection | None = None

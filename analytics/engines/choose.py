@@ -19,7 +19,7 @@ Measured with both on two cores, medians in milliseconds, Postgres with the sche
 
 Distinct users are what DuckDB is better at: it saves seconds where there are many, and costs
 milliseconds where there are few. Plain counts are best made where the events lie: to bring them
-over costs more than twice as much as to count them.
+over costs more than twice as much as to count them. `make benchmark` prints figures of your own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -80,15 +81,23 @@ class Engines:
 
     @classmethod
     def connect(
-        cls, url: str, *, timeout: timedelta = TIMEOUT, tracer: Tracer | None = None
+        cls,
+        url: str,
+        *,
+        timeout: timedelta = TIMEOUT,
+        tracer: Tracer | None = None,
+        spill: Path | None = None,
     ) -> Self:
         """Engines over the database at this libpq URL, best with a role that may only read.
 
-        Nothing connects before the first question. `timeout` is each statement's.
+        Nothing connects before the first question. `timeout` is each statement's; `spill` is the
+        folder for what DuckDB can't hold in memory, by default the system's.
         """
         return cls(
             {
-                AttachedEngine.name: AttachedEngine(url, timeout=timeout, tracer=tracer),
+                AttachedEngine.name: AttachedEngine(
+                    url, timeout=timeout, tracer=tracer, spill=spill
+                ),
                 PostgresEngine.name: PostgresEngine(url, timeout=timeout, tracer=tracer),
             }
         )

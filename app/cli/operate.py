@@ -144,6 +144,7 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "database_url": SecretStr(found.writer),
         "database_reader_url": SecretStr(found.reader),
         "redis_url": SecretStr(found.redis) if found.redis else None,
+        "temp_directory": found.spill,
     }
     config = uvicorn.Config(
         create_app(settings.model_copy(update=urls)),

@@ -122,7 +122,9 @@ def ask(
     settings = Settings()
     with ready_servers(settings) as servers:
         found = asyncio.run(in_transaction(servers.writer, lambda c: projects.by_name(c, project)))
-        with Engines.connect(servers.reader, timeout=settings.query_timeout) as engines:
+        with Engines.connect(
+            servers.reader, timeout=settings.query_timeout, spill=servers.spill
+        ) as engines:
             return found, engines.answer(question(found), engine)
 
 

@@ -118,7 +118,9 @@ def _show_answers(settings: Settings, servers: Servers, project: Project, consol
     last = SAMPLE_LAST_DAY
     days = DayRange(last - timedelta(days=DAYS_SHOWN - 1), last)
     cohorts = Retention(project, last - timedelta(weeks=COHORTS_SHOWN - 1), today=last)
-    with Engines.connect(servers.reader, timeout=settings.query_timeout) as engines:
+    with Engines.connect(
+        servers.reader, timeout=settings.query_timeout, spill=servers.spill
+    ) as engines:
         console.print(
             tables.dau_table(engines.answer(Dau(project, days)).rows, zone=project.timezone)
         )

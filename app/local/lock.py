@@ -1,8 +1,8 @@
 """Locks between processes; the kernel lets go of them when their holder dies.
 
-    gate      exclusive, while servers are being started, joined or stopped: one process at a time
-    decides owner     exclusive, as long as the process that runs the servers lives guests    shared
-    by every process that uses servers it doesn't run; their owner takes it exclusively to stop
+    gate      exclusive, while servers are started, joined or stopped: one process at a time decides
+    owner     exclusive, as long as the process that runs the servers lives
+    guests    shared by all that use servers they don't run; the owner takes it alone to stop them
 
 flock rather than POSIX record locks: those vanish when any descriptor of the file is closed, and
 two users of the same data directory within one process wouldn't exclude each other.

@@ -100,12 +100,12 @@ def test_second_start_loads_nothing_and_keeps_the_keys(
 
 
 def test_curl_line_works_when_pasted_and_ctrl_c_stops_cleanly(
-    first_start: subprocess.CompletedProcess[str], folder: Path
+    first_start: subprocess.CompletedProcess[str], folder: Path, tmp_path: Path
 ) -> None:
     with subprocess.Popen(
         [TIDEMARK, "up", "--port", "0"],
         cwd=folder,
-        env=environment(),
+        env=environment(TMPDIR=str(tmp_path)),
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -115,6 +115,7 @@ def test_curl_line_works_when_pasted_and_ctrl_c_stops_cleanly(
             curl = next(line for line in lines if "curl" in line).split("Try it", 1)[1].strip()
             days = json.loads(subprocess.check_output(shlex.split(curl), timeout=30))
             assert [day["day"] for day in days] == [f"2024-06-{day}" for day in range(23, 30)]
+            assert list(tmp_path.iterdir()) == []  # also what is temporary lies in the home
             # A command beside it uses the servers that run already.
             assert once(folder, "project", "create", f"beside {time.time_ns()}").returncode == 0
             process.send_signal(signal.SIGINT)
