@@ -35,6 +35,8 @@ class Meta:
         as_of: UTC instant, by the clock of Postgres; every event committed before it is counted.
         elapsed_ms: milliseconds from question to answer, the way to the server included.
         lag_seconds: how far the answer may be behind Postgres; 0 for live rows.
+        data_version: the same text again means: nothing that the question could see has changed.
+            None where the engine doesn't know.
     """
 
     engine: str
@@ -42,6 +44,7 @@ class Meta:
     as_of: datetime
     elapsed_ms: float
     lag_seconds: float = 0.0
+    data_version: str | None = None
 
     def as_json(self) -> Mapping[str, Json]:
         """The facts under their own names; `as_of` in UTC to the microsecond, ending in Z."""
@@ -50,6 +53,7 @@ class Meta:
             "reason": self.reason,
             "as_of": self.as_of.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "lag_seconds": self.lag_seconds,
+            "data_version": self.data_version,
             "elapsed_ms": round(self.elapsed_ms, 3),
         }
 

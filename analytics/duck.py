@@ -59,13 +59,16 @@ class DuckLimits:
     spill_megabytes: int = 10 * 1024
 
 
-def open_database(spill_directory: Path, limits: DuckLimits) -> duckdb.DuckDBPyConnection:
-    """An empty in-memory database with the Postgres extension loaded, not yet locked.
+def open_database(
+    spill_directory: Path, limits: DuckLimits, file: Path | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A database, in memory or in a file, which is made where there is none; not yet locked.
 
     `spill_directory` must belong to this database alone. Use one `cursor()` a thread and query.
 
     Raises:
-        RuntimeError: the installed DuckDB is another version than the extension was built for.
+        RuntimeError: the installed DuckDB is another version than this package was written for.
+        duckdb.Error: the file is in use, or isn't one of DuckDB's.
     """
     if duckdb.__version__ != VERSION:
         raise RuntimeError(
@@ -73,6 +76,7 @@ def open_database(spill_directory: Path, limits: DuckLimits) -> duckdb.DuckDBPyC
             f"install duckdb=={VERSION}"
         )
     connection = duckdb.connect(
+        file or ":memory:",
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
@@ -81,18 +85,16 @@ def open_database(spill_directory: Path, limits: DuckLimits) -> duckdb.DuckDBPyC
             "memory_limit": f"{limits.memory_megabytes}MiB",
             "temp_directory": str(spill_directory),
             "max_temp_directory_size": f"{limits.spill_megabytes}MiB",
-        }
+        },
     )
-    connection.load_extension(str(_extension()))
     connection.execute("set global disabled_optimizers = 'common_subplan'")
-    connection.execute("set global pg_use_ctid_scan = false")
     return connection
 
 
 def attach_postgres(
     connection: duckdb.DuckDBPyConnection, url: str, application_name: str, timeout: timedelta
 ) -> None:
-    """Attach the schema `public` of the database at `url` as `pg`, read-only.
+    """Load the Postgres extension, and attach `public` of the database at `url` as `pg`, read-only.
 
     The credentials travel in a secret, so that `duckdb_databases()` doesn't show them. `timeout`
     becomes statement_timeout on every connection, for interrupting DuckDB doesn't stop Postgres.
@@ -100,6 +102,8 @@ def attach_postgres(
     Raises:
         duckdb.IOException: the server doesn't answer or doesn't let us in.
     """
+    connection.load_extension(str(_extension()))
+    connection.execute("set global pg_use_ctid_scan = false")
     parameters = connection_parameters(url, application_name)
     milliseconds = max(1, round(timeout.total_seconds() * 1000))
     options = f"{parameters.get('options', '')} -c statement_timeout={milliseconds}".strip()

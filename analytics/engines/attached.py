@@ -32,7 +32,7 @@ from analytics.duck import (
     open_database,
     transaction,
 )
-from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Tracer
+from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Freshness, Tracer
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.questions.question import Question, Value
 from analytics.sql import statement
@@ -76,7 +76,11 @@ class AttachedEngine:
         self._opening = Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
 
-    def answer(self, question: Question[RowT_co]) -> Answer[RowT_co]:
+    def answer(
+        self,
+        question: Question[RowT_co],
+        freshness: Freshness = Freshness.EXACT,  # noqa: ARG002 - live rows are always exact
+    ) -> Answer[RowT_co]:
         """See `Engine.answer`."""
         started = perf_counter()
         with self._cursor() as cursor:
@@ -87,6 +91,10 @@ class AttachedEngine:
         return Answer(
             rows, Meta(self.name, ASKED_FOR, as_of, elapsed_ms=(perf_counter() - started) * 1000)
         )
+
+    def version(self, question: Question[Any]) -> Meta | None:  # noqa: ARG002 - it can't know
+        """See `Engine.version`."""
+        return None
 
     def explain(self, question: Question[RowT_co]) -> str:
         """See `Engine.explain`."""

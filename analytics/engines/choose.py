@@ -20,6 +20,8 @@ Measured with both on two cores, medians in milliseconds, Postgres with the sche
 Distinct users are what DuckDB is better at: it saves seconds where there are many, and costs
 milliseconds where there are few. Plain counts are best made where the events lie: to bring them
 over costs more than twice as much as to count them. `make benchmark` prints figures of your own.
+
+A mirror answers all of them in milliseconds (docs/mirror.md), so where there is one it comes first.
 """
 
 from __future__ import annotations
@@ -32,15 +34,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from analytics.answer import Answer, RowT_co
+from analytics.answer import Answer, Meta, RowT_co
 from analytics.engines.attached import AttachedEngine
+from analytics.engines.mirrored import MirrorEngine
 from analytics.engines.postgres import PostgresEngine
-from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Engine, Tracer
+from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Engine, Freshness, Tracer
 from analytics.errors import UnknownEngine
+from analytics.mirror.errors import MirrorUnavailable
+from analytics.mirror.keeper import Keeper
 from analytics.questions.question import Question
 from analytics.questions.top_events import TopEvents
 
-NAMES: Final = (AttachedEngine.name, PostgresEngine.name)
+NAMES: Final = (MirrorEngine.name, AttachedEngine.name, PostgresEngine.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ _EXCEPTIONS: Final[Mapping[str, Choice]] = {
 
 
 def choose(question: Question[Any], asked: str | None = None) -> Choice:
-    """The engine for this question: the one asked for, else the one measured to be faster.
+    """The engine for this question without a mirror: the one asked for, else the faster one.
 
     Raises:
         UnknownEngine: no engine has the name asked for; the message lists those there are.
@@ -67,7 +72,8 @@ def choose(question: Question[Any], asked: str | None = None) -> Choice:
         return _EXCEPTIONS.get(question.name, _DEFAULT)
     if asked not in NAMES:
         raise UnknownEngine(
-            f"{asked!r} is no engine; ask for {' or '.join(NAMES)}, or for none", field="engine"
+            f"{asked!r} is no engine; ask for {', '.join(NAMES[:-1])} or {NAMES[-1]}, or for none",
+            field="engine",
         )
     return Choice(asked, ASKED_FOR)
 
@@ -75,9 +81,15 @@ def choose(question: Question[Any], asked: str | None = None) -> Choice:
 class Engines:
     """All engines over one database, and the rule above before them. Shared between threads."""
 
-    def __init__(self, engines: Mapping[str, Engine]) -> None:
-        """Takes an engine for each of `NAMES`, and closes them in the end."""
-        self._engines = engines
+    def __init__(
+        self,
+        attached: Engine,
+        postgres: Engine,
+        mirror: MirrorEngine | None = None,
+    ) -> None:
+        """Takes the engines, and closes them in the end."""
+        self._live = {AttachedEngine.name: attached, PostgresEngine.name: postgres}
+        self._mirror = mirror
 
     @classmethod
     def connect(
@@ -87,50 +99,91 @@ class Engines:
         timeout: timedelta = TIMEOUT,
         tracer: Tracer | None = None,
         spill: Path | None = None,
+        keeper: Keeper | None = None,
     ) -> Self:
         """Engines over the database at this libpq URL, best with a role that may only read.
 
         Nothing connects before the first question. `timeout` is each statement's; `spill` is the
-        folder for what DuckDB can't hold in memory, by default the system's.
+        folder for what DuckDB can't hold in memory, by default the system's. `keeper` keeps the
+        mirror of the same database and stays its owner's to close; without one there is no mirror.
         """
         return cls(
-            {
-                AttachedEngine.name: AttachedEngine(
-                    url, timeout=timeout, tracer=tracer, spill=spill
-                ),
-                PostgresEngine.name: PostgresEngine(url, timeout=timeout, tracer=tracer),
-            }
+            AttachedEngine(url, timeout=timeout, tracer=tracer, spill=spill),
+            PostgresEngine(url, timeout=timeout, tracer=tracer),
+            MirrorEngine(keeper, timeout=timeout, tracer=tracer) if keeper else None,
         )
 
-    def answer(self, question: Question[RowT_co], engine: str | None = None) -> Answer[RowT_co]:
+    def answer(
+        self,
+        question: Question[RowT_co],
+        engine: str | None = None,
+        freshness: Freshness = Freshness.EXACT,
+    ) -> Answer[RowT_co]:
         """The answer of the engine named, or of the one that the rule chooses, and why it was that.
+
+        Without a name the mirror answers; while it can't, another engine does, exactly.
 
         Raises:
             UnknownEngine: no engine has this name.
+            MirrorUnavailable: the mirror was asked for by name and can't answer now.
             Unreachable: Postgres doesn't answer.
             DeadlineExceeded: the time limit has passed.
         """
         choice = choose(question, engine)
-        return self._engines[choice.engine].answer(question).because(choice.reason)
+        if choice.engine == MirrorEngine.name:
+            return self._asked_mirror().answer(question, freshness)
+        if engine is None and self._mirror is not None:
+            try:
+                return self._mirror.answer(question, freshness)
+            except MirrorUnavailable as error:
+                choice = Choice(choice.engine, f"{choice.reason} (no mirror: {error.cause})")
+        return self._live[choice.engine].answer(question).because(choice.reason)
+
+    def version(self, question: Question[Any], engine: str | None = None) -> Meta | None:
+        """What the answer would say of itself; None where only the answer itself can tell.
+
+        Raises:
+            UnknownEngine, Unreachable, DeadlineExceeded: as for `answer`.
+        """
+        choice = choose(question, engine)
+        if self._mirror is None or (engine is not None and choice.engine != MirrorEngine.name):
+            return None
+        try:
+            return self._mirror.version(question)
+        except MirrorUnavailable:
+            return None
 
     def explain(self, question: Question[RowT_co], engine: str | None = None) -> str:
         """The plan by which the same engine would answer. Raises what `answer` does."""
-        return self._engines[choose(question, engine).engine].explain(question)
+        choice = choose(question, engine)
+        if choice.engine == MirrorEngine.name:
+            return self._asked_mirror().explain(question)
+        if engine is None and self._mirror is not None:
+            try:
+                return self._mirror.explain(question)
+            except MirrorUnavailable:
+                return self._live[choice.engine].explain(question)
+        return self._live[choice.engine].explain(question)
 
     def ping(self) -> None:
-        """Make sure that every engine could answer now.
+        """Make sure that questions could be answered now; a mirror isn't needed for that.
 
         Raises:
-            Unreachable: one of them can't.
+            Unreachable: one of the engines on live rows can't answer.
         """
-        for engine in self._engines.values():
+        for engine in self._live.values():
             engine.ping()
 
     def close(self) -> None:
         """Close every engine."""
         with ExitStack() as stack:
-            for engine in self._engines.values():
+            for engine in self._live.values():
                 stack.callback(engine.close)
+
+    def _asked_mirror(self) -> MirrorEngine:
+        if self._mirror is None:
+            raise MirrorUnavailable("this process keeps no mirror; name another engine, or none")
+        return self._mirror
 
     def __enter__(self) -> Self:
         return self

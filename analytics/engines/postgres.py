@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.conninfo import place
-from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Tracer
+from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Freshness, Tracer
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.questions.question import Question, Value
 from analytics.sessions import Connection, Sessions
@@ -60,7 +60,11 @@ class PostgresEngine:
         self._timeout = timeout
         self._tracer = tracer
 
-    def answer(self, question: Question[RowT_co]) -> Answer[RowT_co]:
+    def answer(
+        self,
+        question: Question[RowT_co],
+        freshness: Freshness = Freshness.EXACT,  # noqa: ARG002 - live rows are always exact
+    ) -> Answer[RowT_co]:
         """See `Engine.answer`."""
         started = perf_counter()
         with self._transaction() as (connection, as_of):
@@ -71,6 +75,10 @@ class PostgresEngine:
         return Answer(
             rows, Meta(self.name, ASKED_FOR, as_of, elapsed_ms=(perf_counter() - started) * 1000)
         )
+
+    def version(self, question: Question[Any]) -> Meta | None:  # noqa: ARG002 - it can't know
+        """See `Engine.version`."""
+        return None
 
     def explain(self, question: Question[RowT_co]) -> str:
         """See `Engine.explain`."""

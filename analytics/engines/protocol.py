@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Final, Protocol, TypeAlias
+from enum import StrEnum
+from typing import Any, Final, Protocol, TypeAlias
 
-from analytics.answer import Answer, RowT_co
+from analytics.answer import Answer, Meta, RowT_co
 from analytics.questions.question import Question, Value
 
 # Told of every statement an engine ran: its text, what was bound, milliseconds, rows that came
@@ -24,6 +25,17 @@ TIMEOUT: Final = timedelta(seconds=30)
 ASKED_FOR: Final = "asked for"
 
 
+class Freshness(StrEnum):
+    """How new an answer has to be.
+
+    `exact` counts every event that was committed before the question came. `mirror` doesn't look at
+    Postgres at all: the answer is as of the last sync, and says how old that is.
+    """
+
+    EXACT = "exact"
+    MIRROR = "mirror"
+
+
 class Engine(Protocol):
     """Answers questions from a project's events. May be shared between threads."""
 
@@ -32,13 +44,25 @@ class Engine(Protocol):
         """The engine's name, as people ask for it and as answers report it."""
         ...
 
-    def answer(self, question: Question[RowT_co]) -> Answer[RowT_co]:
+    def answer(
+        self, question: Question[RowT_co], freshness: Freshness = Freshness.EXACT
+    ) -> Answer[RowT_co]:
         """The rows, in the question's own order, and how they came about.
 
+        An engine on live rows is exact whatever freshness is enough.
+
         Raises:
+            MirrorUnavailable: the engine needs a mirror, and there is none just now.
             Unreachable: Postgres doesn't answer; the next call tries afresh.
             DeadlineExceeded: the statement ran past the engine's time limit and was stopped on
                 every side.
+        """
+        ...
+
+    def version(self, question: Question[Any]) -> Meta | None:
+        """What an exact answer would say of itself; None if only the answer itself can tell.
+
+        Raises what `answer` does.
         """
         ...
 

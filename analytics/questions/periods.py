@@ -26,6 +26,7 @@ def day_parameters(project: Project, days: DayRange) -> Mapping[str, Value]:
         "ends_at": starts[-1],
         "day_starts": list(starts),
         "first_day": day_number(days.first),
+        "last_day": day_number(days.last),
         **_offset_parameters(project.timezone, days.first, days.last),
     }
 
@@ -42,6 +43,7 @@ def week_parameters(project: Project, first: date, weeks: int) -> Mapping[str, V
         "ends_at": starts[-1],
         "week_starts": list(starts),
         "first_day": day_number(first),
+        "end_day": day_number(first) + 7 * weeks,
         **_offset_parameters(
             project.timezone, first, first + timedelta(days=max(7 * weeks - 1, 0))
         ),

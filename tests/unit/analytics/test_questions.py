@@ -225,6 +225,7 @@ def test_answer_as_json() -> None:
             "reason": "asked for",
             "as_of": "2025-08-01T12:00:00.000000Z",
             "lag_seconds": 0.0,
+            "data_version": None,
             "elapsed_ms": 1.235,
         },
     }

@@ -1,0 +1,228 @@
+"""The engine `mirror`: the columnar copy, minus what was removed since, plus what came since.
+
+Each question reads the mirror's state first, which pins what it sees of the file, and then takes
+one look at Postgres, which says whether that state may be believed and what lies above it. The
+roll-ups answer for the project's own calendar, raw columns for any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any, Final, LiteralString, cast
+
+import psycopg
+
+from analytics.answer import Answer, Meta, RowT_co
+from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
+from analytics.errors import DeadlineExceeded, Unreachable
+from analytics.mirror import calendars, changes
+from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
+from analytics.mirror.keeper import Keeper, age
+from analytics.mirror.look import Look, TailTooLong, look
+from analytics.mirror.state import State
+from analytics.mirror.store import Cursor, Store
+from analytics.questions.question import Question, Value
+from analytics.sql import statement
+from analytics.sql.local_time import offset_us
+
+ROLLUP: Final = "the mirror's roll-ups"
+RAW: Final = "the mirror's raw columns: another calendar than its roll-ups'"
+
+_PARAMETER: Final = re.compile(r"\$(\w+)")
+_CALENDAR: Final = """/* tidemark mirror calendar */
+select timezone, week_start, tzdata, changed_at from calendars where project_id = ?"""
+
+# What a statement may name, and how it comes about from the relation `batch`.
+_CHANGES: Final = {
+    "user_changes": changes.find_user_changes,
+    "type_changes": changes.find_type_changes,
+    "changed": changes.find_changed,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What one question sees: the file in one state, and Postgres above it, if it was looked at."""
+
+    cursor: Cursor
+    state: State
+    calendar: Calendar | None
+    changed_at: int
+    look: Look | None
+
+    @property
+    def data_version(self) -> str:
+        """The same text as long as nothing of the project changes that a question could see."""
+        above = (self.look.rows, self.look.removals) if self.look else ("-", "-")
+        return f"{self.state.history.epoch.hex}.{self.changed_at}.{above[0]}.{above[1]}"
+
+
+class MirrorEngine:
+    """Answers from the mirror that a keeper keeps; the keeper stays its owner's to close."""
+
+    name: Final = "mirror"
+
+    def __init__(
+        self, keeper: Keeper, *, timeout: timedelta = TIMEOUT, tracer: Tracer | None = None
+    ) -> None:
+        """Takes a started keeper."""
+        self._keeper = keeper
+        self._timeout = timeout
+        self._tracer = tracer
+
+    def answer(
+        self, question: Question[RowT_co], freshness: Freshness = Freshness.EXACT
+    ) -> Answer[RowT_co]:
+        """See `Engine.answer`.
+
+        Raises:
+            MirrorUnavailable: there is no mirror just now, or it is too far behind.
+        """
+        started = perf_counter()
+        try:
+            return self._answer(question, freshness, started)
+        except TailTooLong:
+            self._keeper.sync()
+            return self._answer(question, freshness, started)
+
+    def version(self, question: Question[Any]) -> Meta | None:
+        """See `Engine.version`."""
+        started = perf_counter()
+        with self._sight(question, Freshness.EXACT) as sight:
+            return self._meta(sight, ROLLUP, started)
+
+    def explain(self, question: Question[RowT_co]) -> str:
+        """See `Engine.explain`."""
+        with self._sight(question, Freshness.MIRROR) as sight:
+            sql, parameters, _ = _compiled(question, sight.calendar)
+            plan = sight.cursor.execute("explain " + sql, parameters).fetchall()
+        return "\n".join(str(text) for _, text in plan)
+
+    def ping(self) -> None:
+        """See `Engine.ping`.
+
+        Raises:
+            MirrorUnavailable: there is no mirror just now.
+        """
+        self._keeper.store()
+
+    def close(self) -> None:
+        """See `Engine.close`; the keeper stays open."""
+
+    def _answer(
+        self, question: Question[RowT_co], freshness: Freshness, started: float
+    ) -> Answer[RowT_co]:
+        with self._sight(question, freshness) as sight:
+            sql, parameters, reason = _compiled(question, sight.calendar)
+            if sight.look and (sight.look.rows or sight.look.removals):
+                _find_changes(sight, question, sql)
+            found = self._run(sight.cursor, sql, parameters)
+            meta = self._meta(sight, reason, started)
+        rows = question.rows(found)
+        return Answer(rows, meta)
+
+    @contextmanager
+    def _sight(self, question: Question[Any], freshness: Freshness) -> Iterator[_Sight]:
+        store = self._keeper.store()
+        project_id = question.project.id
+        with self._explained(store), store.reading(self._timeout) as (cursor, state):
+            row = cursor.execute(_CALENDAR, [project_id]).fetchone()
+            *calendar, changed_at = row or (None, 0)
+            stamp = Calendar(*calendar) if row else None
+            if freshness is Freshness.MIRROR:
+                yield _Sight(cursor, state, stamp, changed_at, None)
+                return
+            sessions = self._keeper.sessions
+            with look(sessions, state, project_id, self._timeout) as seen:
+                yield _Sight(cursor, state, stamp, changed_at, seen)
+
+    @contextmanager
+    def _explained(self, store: Store) -> Iterator[None]:
+        """Errors as those that every engine raises; a broken mirror is given up."""
+        try:
+            yield
+        except MirrorBroken as error:
+            self._keeper.give_up(error, store)
+            raise
+        except psycopg.errors.QueryCanceled as error:
+            raise DeadlineExceeded(
+                f"Postgres stopped the query: its limit is {self._timeout.total_seconds():g} s; "
+                "ask for a shorter range or raise the limit"
+            ) from error
+        except psycopg.OperationalError as error:
+            raise Unreachable(
+                f"Postgres can't be read: {str(error).splitlines()[0]}; "
+                "see that it runs and ask again"
+            ) from error
+
+    def _meta(self, sight: _Sight, reason: str, started: float) -> Meta:
+        if sight.look:
+            as_of, lag = sight.look.as_of, 0.0
+        else:
+            latest = self._keeper.status.latest
+            known = latest.as_of if latest and latest.horizon == sight.state.horizon else None
+            settled = known or sight.state.as_of
+            if settled is None:
+                raise MirrorUnavailable(
+                    "transactions were under way when the mirror was built, and how new it is "
+                    "isn't known before they end; ask for freshness exact",
+                    cause="unsettled",
+                )
+            as_of, lag = settled, age(settled, datetime.now(UTC)) or 0.0
+        elapsed = (perf_counter() - started) * 1000
+        return Meta(self.name, reason, as_of, elapsed, round(lag, 3), sight.data_version)
+
+    def _run(
+        self, cursor: Cursor, sql: LiteralString, parameters: Mapping[str, Value]
+    ) -> Sequence[Sequence[Any]]:
+        started = perf_counter()
+        rows = cursor.execute(sql, dict(parameters)).fetchall()
+        if self._tracer:
+            self._tracer(sql, parameters, (perf_counter() - started) * 1000, len(rows))
+        return rows
+
+
+def _find_changes(sight: _Sight, question: Question[Any], sql: str) -> None:
+    """Temporary tables of what lies above the tidemark, before the empty ones of the file."""
+    assert sight.look is not None  # noqa: S101 - the caller has looked
+    zone = (sight.calendar or DEFAULT).timezone
+    zones = {int(question.project.id): zone}
+    added, removed = sight.look.added(), sight.look.removed()
+    sight.cursor.register("batch", changes.batch(added, removed, zones))
+    for name, find in _CHANGES.items():
+        if re.search(rf"\b{name}\b", sql):
+            find(sight.cursor)
+
+
+def _compiled(
+    question: Question[Any], calendar: Calendar | None
+) -> tuple[LiteralString, Mapping[str, Value], str]:
+    """The statement, what it names of the question's parameters, and why it is this statement.
+
+    The one rule between roll-ups and raw columns: roll-ups, if they are by the question's calendar.
+    """
+    given = {name: _plain(value) for name, value in question.parameters().items()}
+    if calendar == calendars.of_project(question.project):
+        template, reason = statement(MirrorEngine.name, question.name), ROLLUP
+    else:
+        template, reason = statement(MirrorEngine.name, f"{question.name}.raw"), RAW
+    begins_at, seconds = (
+        cast("Sequence[int]", given[name]) for name in ("offset_begins", "offset_seconds")
+    )
+    sql = template
+    if "{offset_us}" in template:
+        sql = template.replace("{offset_us}", offset_us(begins_at, seconds))
+    return sql, {name: given[name] for name in set(_PARAMETER.findall(template))}, reason
+
+
+def _plain(value: Value) -> Value:
+    """Instants without their zone: the file holds plain UTC, and arithmetic on zones is slow."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value

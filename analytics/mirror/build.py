@@ -1,0 +1,97 @@
+"""A new file from nothing: the whole table in one snapshot, range by range of its pages.
+
+The file has no account of itself until all of it is there, so a build that is interrupted leaves
+nothing that could be taken for a mirror.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from uuid import uuid4
+
+import pyarrow as pa
+
+from analytics.duck import DuckLimits
+from analytics.mirror import calendars, changes, lease, rollups
+from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.columns import read
+from analytics.mirror.history import snapshot
+from analytics.mirror.state import State
+from analytics.mirror.store import Store, remove, write_state
+from analytics.mirror.sync import TIMEOUT, page_ranges, take_in
+from analytics.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a build is: ranges of pages read, of how many, and rows so far."""
+
+    ranges: int
+    of: int
+    rows: int
+
+
+Told: TypeAlias = Callable[[Progress], None]
+
+
+def build(path: Path, spill: Path, limits: DuckLimits, sessions: Sessions, told: Told) -> Store:
+    """Build the mirror at `path`, which holds nothing, and open it; `told` hears of every range.
+
+    An exception raised by `told` ends the build, and nothing is left of it.
+
+    Raises:
+        MirrorUnavailable: not now: the server is in recovery, disk or memory do not suffice.
+        psycopg.Error: what Postgres says.
+    """
+    store = Store.create(path, spill, limits)
+    try:
+        _fill(store, sessions, told)
+        store.checkpoint()
+    except BaseException:
+        store.close()
+        remove(path)
+        raise
+    return store
+
+
+def _fill(store: Store, sessions: Sessions, told: Told) -> None:
+    mirror_id, token = uuid4(), uuid4()
+    # Before the snapshot: from here on nothing that it will need is pruned.
+    with sessions.connection() as connection:
+        lease.register(connection, mirror_id, token)
+    projects: dict[int, Calendar] = {}
+    rows = 0
+    with snapshot(sessions, mirror_id, TIMEOUT) as (connection, facts, _):
+        wanted = calendars.wanted(connection)
+        everything = {"since": 0, "before": facts.xmin}
+        ranges = page_ranges(connection)
+        for number, pages in enumerate(ranges, 1):
+            part = read(connection, "events_by_page", {**everything, **pages})
+            _take_in(store, part, wanted, projects)
+            rows += len(part)
+            told(Progress(number, len(ranges), rows))
+        above = {"removed_since": facts.xmin, "removed_before": 2**63 - 1}
+        _take_in(store, read(connection, "removed", {**everything, **above}), wanted, projects)
+    # A later commit than all that the snapshot saw, and flushed: see lease.
+    next_token = uuid4()
+    with sessions.connection() as connection:
+        lease.advance(connection, mirror_id, facts.xmin, known=token, token=next_token)
+    with store.writing() as cursor:
+        for project_id, calendar in projects.items():
+            calendars.write(cursor, project_id, calendar, facts.xmin)
+        rollups.rebuild(cursor, projects)
+        as_of = facts.as_of if facts.xmin == facts.xmax else None
+        write_state(cursor, State(mirror_id, next_token, facts.xmin, as_of, facts.history))
+
+
+def _take_in(
+    store: Store, part: pa.Table, wanted: dict[int, Calendar], projects: dict[int, Calendar]
+) -> None:
+    for project_id in part["project_id"].unique().to_pylist():
+        projects.setdefault(project_id, wanted.get(project_id, DEFAULT))
+    zones = {project_id: calendar.timezone for project_id, calendar in projects.items()}
+    with store.writing() as cursor:
+        take_in(cursor, changes.with_days(part, zones))

@@ -1,0 +1,97 @@
+"""What added and removed events do to the counts: one algorithm, for sync and question alike.
+
+A batch holds events that came (sign 1) and events that went (sign -1). From it and the roll-ups of
+the file follow the changes of every count, as temporary tables:
+
+    pairs        (project_id, user_key, first_day, day, events)          a user's days
+    days         (project_id, user_key, first_day, day, before, after)   all that must be looked at
+    first_days   (project_id, user_key, before, after)                   which cohort
+    user_changes (project_id, grain, cohort, period, users)              numbers of users
+    type_changes (project_id, day, event_type, events)                   numbers of events
+    changed      (project_id, user_key, event_type, us, sign)            the events, by keys
+
+A question adds the last three to what the file says; the sync writes them into the file. So what a
+question sees of the tail and what the next sync makes of it can't differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from analytics.mirror.errors import MirrorBroken
+from analytics.mirror.local_days import local_days
+from analytics.mirror.store import Cursor
+from analytics.sql import statement
+
+BATCH: Final = pa.schema(
+    {
+        "project_id": pa.int32(),
+        "user_id": pa.string(),
+        "event_type": pa.string(),
+        "us": pa.int64(),
+        "day": pa.int32(),
+        "sign": pa.int64(),
+    }
+)
+
+_IMPOSSIBLE: Final = "select count(*) from days where before < 0 or after < 0"
+
+
+def batch(added: pa.Table, removed: pa.Table, zones: Mapping[int, str]) -> pa.Table:
+    """Events of `mirror.columns` that came and that went, as one table in BATCH.
+
+    `zones` names the time zone of every project among them.
+    """
+    parts = [
+        with_days(events, zones).append_column("sign", _constant(sign, len(events)))
+        for events, sign in ((added, 1), (removed, -1))
+    ]
+    table = pa.concat_tables(parts)
+    instants = table["occurred_at"].cast(pa.int64())
+    return table.append_column("us", instants).select(BATCH.names).cast(BATCH)
+
+
+def with_days(events: pa.Table, zones: Mapping[int, str]) -> pa.Table:
+    """The events with a column `day`: the local day, as a number, in their project's zone."""
+    projects = events["project_id"].to_numpy()
+    us = events["occurred_at"].cast(pa.int64()).to_numpy()
+    days = np.zeros(len(events), np.int64)
+    for zone in {zones[int(project)] for project in np.unique(projects)}:
+        of_zone = [project for project, name in zones.items() if name == zone]
+        chosen = np.isin(projects, of_zone)
+        days[chosen] = local_days(zone, us[chosen])
+    return events.append_column("day", pa.array(days.astype(np.int32)))
+
+
+def find_user_changes(cursor: Cursor) -> None:
+    """From the relation `batch`: pairs, days, first_days and user_changes.
+
+    Raises:
+        MirrorBroken: the roll-ups say less than what was removed.
+    """
+    cursor.execute(statement("sync", "pairs"))
+    since = cursor.execute(statement("sync", "since")).fetchone()
+    assert since is not None  # noqa: S101 - an aggregate without groups has one row
+    cursor.execute(statement("sync", "days"), {"since": since[0]})
+    if cursor.execute(_IMPOSSIBLE).fetchone() != (0,):
+        raise MirrorBroken("more events were removed than the roll-ups hold", cause="mismatch")
+    cursor.execute(statement("sync", "first_days"))
+    cursor.execute(statement("sync", "user_changes"))
+
+
+def find_type_changes(cursor: Cursor) -> None:
+    """From the relation `batch`: type_changes."""
+    cursor.execute(statement("sync", "type_changes"))
+
+
+def find_changed(cursor: Cursor) -> None:
+    """From the relation `batch`: changed."""
+    cursor.execute(statement("sync", "changed"))
+
+
+def _constant(value: int, rows: int) -> pa.Array:
+    return pa.array(np.full(rows, value, np.int64))

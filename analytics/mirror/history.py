@@ -1,0 +1,131 @@
+"""Is this the Postgres that the mirror was built from, and may its transaction numbers be compared?
+
+A number means nothing in another history. So the mirror keeps who it was built from, and every
+sync and every question compares that with what Postgres says in the very snapshot they read:
+
+| what changes                    | when                                                    |
+|---------------------------------|---------------------------------------------------------|
+| system_identifier               | another cluster, pg_upgrade, a dump restored elsewhere  |
+| timeline                        | a promoted replica, recovery to a point in time         |
+| database_oid, events_oid        | another database; a table restored or made anew         |
+| epoch                           | TRUNCATE, `tidemark restore`                            |
+| the lease's tokens              | a data directory put back as it was some time ago       |
+| xmin below the tidemark         | the counter itself went back                            |
+| removed_floor above the tidemark| removals that this mirror hasn't seen are pruned        |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from analytics.mirror.columns import Connection
+from analytics.mirror.errors import HistoryBroken, MirrorUnavailable
+from analytics.sessions import Sessions
+from analytics.sql import statement
+
+TRIGGERS: Final = 4
+
+# One round trip. The lock comes before the snapshot: else a TRUNCATE could slip between the look at
+# the epoch and the look at the rows. A scan of the table must never look cheaper than the index,
+# which it does to a planner that has no statistics yet.
+_BEGIN: Final[LiteralString] = """/* tidemark mirror begin */
+begin isolation level repeatable read, read only;
+set local statement_timeout = {milliseconds};
+set local enable_seqscan = off;
+set local max_parallel_workers_per_gather = 0;
+set local jit = off;
+lock table events in access share mode"""
+
+
+class History(NamedTuple):
+    """Everything that has to stay the same for transaction numbers to mean the same."""
+
+    system_identifier: str
+    timeline: str
+    database_oid: int
+    events_oid: int
+    epoch: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Postgres says of itself in one snapshot.
+
+    Attributes:
+        history: who it is.
+        removed_floor: removals by transactions below this may be pruned already.
+        xmin: every transaction below it is settled: committed and seen here, or gone for good.
+        xmax: every transaction that had committed before `as_of` is below it.
+        as_of: UTC instant of the snapshot, by the clock of Postgres.
+        tokens: what the mirror's lease knows, the latest first; empty without a lease.
+    """
+
+    history: History
+    removed_floor: int
+    xmin: int
+    xmax: int
+    as_of: datetime
+    tokens: tuple[UUID, ...]
+
+
+@contextmanager
+def snapshot(
+    sessions: Sessions, mirror_id: UUID, timeout: timedelta, *more: sql.Composable
+) -> Iterator[tuple[Connection, Facts, list[tuple[Any, ...]]]]:
+    """One read-only snapshot of Postgres: a connection inside it, its facts, the rows of `more`.
+
+    `more` are statements of one row each, sent along in the same round trip. `timeout` is each
+    statement's. The snapshot ends with the block.
+
+    Raises:
+        MirrorUnavailable: the server is in recovery.
+        HistoryBroken: its triggers are not what they must be.
+        psycopg.Error: what Postgres says.
+    """
+    milliseconds = max(1, round(timeout.total_seconds() * 1000))
+    begin = sql.SQL(_BEGIN).format(milliseconds=sql.Literal(milliseconds))
+    history = sql.SQL(statement("sync", "history")).format(mirror_id=sql.Literal(mirror_id))
+    with sessions.connection() as connection:
+        try:
+            cursor = connection.execute(sql.SQL(";\n").join([begin, history, *more]))
+            found = [row for result in cursor.results() for row in _rows(result)]
+            yield connection, _facts(found[0]), found[1:]
+        finally:
+            if not connection.closed:
+                connection.rollback()
+
+
+def _rows(cursor: Any) -> list[tuple[Any, ...]]:
+    return list(cursor.fetchall()) if cursor.description else []
+
+
+def _facts(row: tuple[Any, ...]) -> Facts:
+    identifier, timeline, database_oid, events_oid, epoch, floor, xmin, xmax, as_of_us = row[:9]
+    token, previous_token, triggers = row[9:]
+    if timeline is None:
+        raise MirrorUnavailable(
+            "the server is in recovery, and a replica doesn't tell which transactions are settled; "
+            "give the address of the primary",
+            cause="recovery",
+        )
+    if triggers != TRIGGERS:
+        raise HistoryBroken(
+            f"{triggers} of the {TRIGGERS} triggers on events are enabled ALWAYS, so removals may "
+            "pass unseen; run `tidemark migrate`, or enable them again",
+            cause="triggers",
+        )
+    return Facts(
+        History(identifier, timeline, database_oid, events_oid, epoch),
+        floor,
+        xmin,
+        xmax,
+        datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us),
+        tuple(each for each in (token, previous_token) if each is not None),
+    )

@@ -1,0 +1,371 @@
+"""Keeps a process's mirror: builds it, syncs it, prunes, compacts, throws it away, builds it anew.
+
+One thread does all of that in the background, one thing at a time; a caller who needs a sync now
+takes its turn. While there is no mirror, `store()` says why, and other engines answer. Whatever
+goes wrong is logged once for each cause and tried again, less and less often.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event, Lock, Thread
+from time import monotonic
+from typing import Final, Protocol
+
+import psycopg
+
+from analytics.duck import DuckLimits
+from analytics.mirror import lease
+from analytics.mirror.build import Progress, build
+from analytics.mirror.compaction import Piled, compact
+from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
+from analytics.mirror.home import MirrorHome
+from analytics.mirror.store import Store, remove
+from analytics.mirror.sync import Synced, Syncer
+from analytics.sessions import Sessions
+
+APPLICATION: Final = "tidemark mirror"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the mirror is brought up to date.
+
+    Attributes:
+        shortest, longest: between two syncs: with events coming in, and with none for a while.
+        rest: a sync is followed by a rest of so many times its own length, so that one that takes
+            long leaves the processor to others.
+        prune: between two looks at what may be pruned, and renewals of the lease.
+        patience: the longest wait after an error.
+    """
+
+    shortest: timedelta = timedelta(seconds=0.5)
+    longest: timedelta = timedelta(seconds=2)
+    rest: float = 1.0
+    prune: timedelta = timedelta(seconds=60)
+    patience: timedelta = timedelta(seconds=30)
+
+
+class Listener(Protocol):
+    """Hears of what the keeper does, for metrics. Called in the keeper's thread."""
+
+    def synced(self, synced: Synced) -> None:
+        """A sync ended well."""
+
+    def failed(self, cause: str) -> None:
+        """Something failed, for this one-word cause."""
+
+    def built(self, cause: str, rows: int, seconds: float) -> None:
+        """A mirror was built; `cause` is why the one before it was given up, or `first`."""
+
+    def pruned(self, removals: int) -> None:
+        """Removals that no mirror needs were deleted in Postgres."""
+
+
+class _Deaf:
+    """For callers without metrics."""
+
+    def synced(self, synced: Synced) -> None:
+        """Nothing."""
+
+    def failed(self, cause: str) -> None:
+        """Nothing."""
+
+    def built(self, cause: str, rows: int, seconds: float) -> None:
+        """Nothing."""
+
+    def pruned(self, removals: int) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to keep a mirror.
+
+    Attributes:
+        folder: below which this process takes a folder of its own.
+        reader: libpq URL, best of the read-only role: everything is read through it.
+        writer: libpq URL of a role that may prune; without one nothing is pruned.
+        limits: what DuckDB may use.
+        pace: how often.
+        listener: hears what happens.
+    """
+
+    folder: Path
+    reader: str
+    writer: str | None = None
+    limits: DuckLimits = field(default_factory=DuckLimits)
+    pace: Pace = field(default_factory=Pace)
+    listener: Listener = field(default_factory=_Deaf)
+
+
+@dataclass(slots=True)
+class Status:
+    """What there is to know of the mirror now.
+
+    Attributes:
+        doing: in a few words.
+        cause: why there is none to ask, as one word; None if there is one.
+        progress: of a build under way.
+        latest: the last sync, if there was one.
+    """
+
+    doing: str = "starting"
+    cause: str | None = "starting"
+    progress: Progress | None = None
+    latest: Synced | None = None
+
+
+class _Stopped(Exception):
+    """The keeper is being closed."""
+
+
+class Keeper:
+    """A mirror and the thread that keeps it. Shared between threads."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Nothing is opened before `start`."""
+        self.status = Status()
+        self._plan = plan
+        self._sessions = Sessions(plan.reader, APPLICATION)
+        self._turn = Lock()
+        self._over = Event()
+        self._wake = Event()
+        self._home: MirrorHome | None = None
+        self._store: Store | None = None
+        self._syncer: Syncer | None = None
+        self._piled = Piled()
+        self._pruned_at = 0.0
+        self._given_up = "first"
+        self._thread = Thread(target=self._run, name="tidemark-mirror", daemon=True)
+
+    def start(self) -> None:
+        """Take a folder and begin to keep a mirror in it.
+
+        Raises:
+            OSError: the folder can't be made or written to.
+        """
+        self._home = MirrorHome.take(self._plan.folder)
+        self._thread.start()
+
+    @property
+    def home(self) -> MirrorHome:
+        """The folder that this process holds, once started."""
+        assert self._home is not None  # noqa: S101 - start() comes first
+        return self._home
+
+    @property
+    def sessions(self) -> Sessions:
+        """The way to Postgres that mirror questions take."""
+        return self._sessions
+
+    def store(self) -> Store:
+        """The mirror to ask.
+
+        Raises:
+            MirrorUnavailable: there is none just now; the message says why.
+        """
+        store = self._store
+        if store is None:
+            raise MirrorUnavailable(
+                f"the mirror is {self.status.doing}", cause=self.status.cause or "unavailable"
+            )
+        return store
+
+    def sync(self) -> Synced:
+        """Bring the mirror up to date now, in this thread, when its turn has come.
+
+        Raises:
+            MirrorUnavailable, MirrorBroken: there is none, or none any more.
+            psycopg.Error: what Postgres says.
+        """
+        with self._turn:
+            return self._sync()
+
+    def give_up(self, error: MirrorBroken, store: Store) -> None:
+        """Throw a mirror away that showed itself broken while it answered; it is built anew."""
+        with self._turn:
+            if self._store is store:
+                self._discard(error)
+        self._wake.set()
+
+    def rebuild(self) -> None:
+        """Throw the mirror away and have it built anew; returns at once."""
+        with self._turn:
+            if self._store is not None:
+                self._discard(MirrorBroken("a rebuild was asked for", cause="asked"))
+        self._wake.set()
+
+    @contextmanager
+    def paused(self) -> Iterator[Store]:
+        """The mirror, which nobody changes for the length of the block.
+
+        Raises:
+            MirrorUnavailable: there is none just now.
+        """
+        with self._turn:
+            yield self.store()
+
+    def close(self) -> None:
+        """End the thread, close the file, let go of the folder; the mirror stays for the next."""
+        self._over.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._turn:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+            self.status = Status("closed", "closed")
+        if self._home is not None:
+            self._home.close()
+            self._home = None
+        self._sessions.close()
+
+    def _run(self) -> None:
+        pace, wait, failures = self._plan.pace, 0.0, 0
+        while not self._over.is_set():
+            self._wake.clear()
+            try:
+                with self._turn:
+                    wait = self._step(wait)
+                failures = 0
+            except _Stopped:
+                return
+            except (MirrorUnavailable, psycopg.Error, OSError) as error:
+                failures += 1
+                wait = self._failed(error, failures)
+            except Exception:  # a bug; without this thread the mirror would fall behind for good
+                failures += 1
+                logger.exception("mirror.crashed")
+                wait = self._failed(MirrorUnavailable(cause="crash"), failures)
+            if wait > 0:
+                self._wake.wait(min(wait, pace.patience.total_seconds()))
+
+    def _step(self, waited: float) -> float:
+        """Do what is due; how long to wait before the next step, in seconds."""
+        if self._store is None:
+            self._open_or_build()
+            return 0.0
+        synced = self._sync()
+        if monotonic() - self._pruned_at >= self._plan.pace.prune.total_seconds():
+            self._prune(self._store)
+        with suppress(MirrorUnavailable):  # for want of disk or memory: it is only put off
+            if compact(self._store, self._piled):
+                logger.info("mirror.compacted")
+        pace = self._plan.pace
+        shortest = max(pace.shortest.total_seconds(), pace.rest * synced.seconds)
+        if synced.rows or synced.removals:
+            return shortest
+        return min(max(shortest, waited * 1.5), pace.longest.total_seconds())
+
+    def _open_or_build(self) -> None:
+        for path in self.home.files():
+            store = None
+            if self._given_up == "first":
+                store = self._opened(path)
+            if store is not None:
+                self._use(store)
+                return
+            remove(path)
+        self._build()
+
+    def _opened(self, path: Path) -> Store | None:
+        try:
+            return Store.open(path, self.home.spill, self._plan.limits)
+        except MirrorBroken as error:
+            logger.warning("mirror.not_reused cause=%s: %s", error.cause, error)
+            self._given_up = error.cause
+            return None
+
+    def _build(self) -> None:
+        began = monotonic()
+
+        def told(progress: Progress) -> None:
+            if self._over.is_set():
+                raise _Stopped
+            share = 100 * progress.ranges // progress.of
+            self.status = Status(f"being built ({share}%)", "building", progress)
+
+        self.status = Status("being built", "building")
+        path = self.home.new_file()
+        store = build(path, self.home.spill, self._plan.limits, self._sessions, told)
+        rows = self.status.progress.rows if self.status.progress else 0
+        seconds = monotonic() - began
+        logger.info("mirror.built cause=%s rows=%d seconds=%.1f", self._given_up, rows, seconds)
+        self._plan.listener.built(self._given_up, rows, seconds)
+        self._use(store)
+
+    def _use(self, store: Store) -> None:
+        self._syncer = Syncer(store, self._sessions)
+        self._piled = Piled()
+        self._store = store
+        self._given_up = "first"
+        self.status = Status("ready", None)
+
+    def _sync(self) -> Synced:
+        store, syncer = self.store(), self._syncer
+        assert syncer is not None  # noqa: S101 - there is one with every store
+        try:
+            synced = syncer.sync()
+        except MirrorBroken as error:
+            self._discard(error)
+            raise
+        self._piled.user_days += synced.user_days
+        self._piled.removed += synced.removals
+        if self._store is store:
+            self.status = Status("ready", None, latest=synced)
+        self._plan.listener.synced(synced)
+        return synced
+
+    def _prune(self, store: Store) -> None:
+        self._pruned_at = monotonic()
+        with store.reading(timedelta(seconds=30)) as (_, state):
+            mirror_id = state.mirror_id
+        with self._sessions.connection() as connection:
+            lease.renew(connection, mirror_id)
+        if self._plan.writer is None:
+            return
+        with psycopg.connect(self._plan.writer, autocommit=True) as connection:
+            removals = lease.prune(connection)
+        if removals:
+            logger.info("mirror.pruned removals=%d", removals)
+            self._plan.listener.pruned(removals)
+
+    def _discard(self, error: MirrorBroken) -> None:
+        """The mirror is not asked any more; questions under way read their file to its end."""
+        store, self._store, self._syncer = self._store, None, None
+        self._given_up = error.cause
+        self.status = Status("being built anew", error.cause)
+        logger.warning("mirror.given_up cause=%s: %s", error.cause, error)
+        if store is not None:
+            with suppress(MirrorUnavailable, psycopg.Error):  # a lease runs out by itself
+                with store.reading(timedelta(seconds=5)) as (_, state):
+                    mirror_id = state.mirror_id
+                with self._sessions.connection() as connection:
+                    lease.release(connection, mirror_id)
+            store.close()
+            remove(store.path)
+
+    def _failed(self, error: Exception, failures: int) -> float:
+        cause = error.cause if isinstance(error, MirrorUnavailable) else type(error).__name__
+        self._plan.listener.failed(cause)
+        if failures == 1:
+            logger.warning("mirror.failed cause=%s: %s", cause, error)
+        if self._store is None and not isinstance(error, MirrorBroken):
+            self.status = Status(f"not built yet: {str(error).splitlines()[0]}", cause)
+        if isinstance(error, MirrorBroken) and failures == 1:
+            return 0.0
+        return float(min(0.5 * 2 ** (failures - 1), self._plan.pace.patience.total_seconds()))
+
+
+def age(as_of: datetime | None, now: datetime) -> float | None:
+    """Seconds from `as_of` to `now`, never negative: two machines' clocks differ a little."""
+    return None if as_of is None else max(0.0, (now - as_of).total_seconds())

@@ -1,0 +1,45 @@
+"""The local day of many instants at once, by the offsets of `analytics.calendar`."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analytics.calendar import DAY_SECONDS, FIRST_DAY, LAST_DAY, offsets
+
+Integers = npt.NDArray[np.int64]
+
+_MICROSECONDS: Final = 1_000_000
+_AROUND: Final = timedelta(days=2)
+
+
+def local_days(zone_name: str, us: Integers) -> Integers:
+    """Days since 1970-01-01 that the instants, in microseconds since then, count for in the zone.
+
+    They are those of `calendar.day_starts`. Outside of the years 2 to 9998, which no question
+    reaches, the nearest offset inside counts.
+    """
+    seconds = us // _MICROSECONDS
+    years = us.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
+    days = np.empty(len(us), np.int64)
+    for year in np.unique(years):
+        chosen = years == year
+        begins, added = _offsets_of_year(zone_name, int(year))
+        at = seconds[chosen]
+        latest = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
+        days[chosen] = (at + added[latest]) // DAY_SECONDS
+    return days
+
+
+# A batch mostly lies within a year or two; all years of all zones would be millions.
+@lru_cache(maxsize=4096)
+def _offsets_of_year(zone_name: str, year: int) -> tuple[Integers, Integers]:
+    inside = min(max(year, FIRST_DAY.year), LAST_DAY.year)
+    first = max(FIRST_DAY, date(inside, 1, 1) - _AROUND)
+    last = min(LAST_DAY, date(inside, 12, 31) + _AROUND)
+    known = np.array(offsets(zone_name, first, last), np.int64)
+    return known[:, 0], known[:, 1]

@@ -1,0 +1,86 @@
+"""What a question needs to see of Postgres, in one snapshot.
+
+May the mirror be believed, and what lies at or above its tidemark?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+from psycopg import sql
+
+from analytics.mirror.columns import SCHEMA, Connection, read
+from analytics.mirror.errors import MirrorUnavailable
+from analytics.mirror.history import snapshot
+from analytics.mirror.state import State, check
+from analytics.sessions import Sessions
+from analytics.sql import statement
+
+MOST_EVENTS: Final = 200_000
+"""A longer tail, of all projects together, is not looked through: sync first, or ask elsewhere."""
+
+
+class TailTooLong(MirrorUnavailable):
+    """So much lies above the mirror's tidemark that a sync should come first."""
+
+    code = "tail_too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one snapshot says of a project above the tidemark; good while the snapshot is open.
+
+    Attributes:
+        as_of: UTC instant of the snapshot.
+        rows, removals: how many of the project's events came, and how many went.
+    """
+
+    as_of: datetime
+    rows: int
+    removals: int
+    _connection: Connection
+    _horizon: int
+    _project_id: int
+
+    def added(self) -> pa.Table:
+        """The project's events at or above the tidemark, in the schema of `columns`."""
+        return self._read("tail", self.rows)
+
+    def removed(self) -> pa.Table:
+        """The project's events below the tidemark that were removed at or above it."""
+        return self._read("tail_removed", self.removals)
+
+    def _read(self, name: str, rows: int) -> pa.Table:
+        if not rows:
+            return SCHEMA.empty_table()
+        parameters = {"horizon": self._horizon, "project_id": self._project_id}
+        return read(self._connection, name, parameters)
+
+
+@contextmanager
+def look(sessions: Sessions, state: State, project_id: int, timeout: timedelta) -> Iterator[Look]:
+    """A look at the Postgres that the mirror in this state belongs to.
+
+    Raises:
+        HistoryBroken: it belongs to another.
+        TailTooLong: more than MOST_EVENTS came or went, of all projects together.
+        psycopg.Error: what Postgres says.
+    """
+    size = sql.SQL(statement("sync", "tail_size")).format(
+        horizon=sql.Literal(state.horizon),
+        project_id=sql.Literal(project_id),
+        most=sql.Literal(MOST_EVENTS + 1),
+    )
+    with snapshot(sessions, state.mirror_id, timeout, size) as (connection, facts, [sizes]):
+        check(facts, state)
+        all_rows, rows, all_removals, removals = sizes
+        if max(all_rows, all_removals) > MOST_EVENTS:
+            raise TailTooLong(
+                f"more than {MOST_EVENTS} events lie above the mirror's tidemark", cause="tail"
+            )
+        yield Look(facts.as_of, rows, removals, connection, state.horizon, project_id)

@@ -1,0 +1,231 @@
+"""The mirror's file: opened and checked, read and written in transactions.
+
+A file is whole when it has its row in `mirror`: a build that was interrupted leaves none, and the
+file is thrown away. DuckDB's own write-ahead log makes each transaction hold or not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any, Final, Self
+
+import duckdb
+
+from analytics.duck import DuckLimits, deadline, lock_down, open_database, transaction
+from analytics.errors import DeadlineExceeded
+from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
+from analytics.mirror.history import History
+from analytics.mirror.layout import FORMAT, LAYOUT
+from analytics.mirror.state import State
+
+Cursor = duckdb.DuckDBPyConnection
+
+_STATE: Final = """/* tidemark mirror state */
+select
+    format, mirror_id, token, horizon, as_of,
+    system_identifier, timeline, database_oid, events_oid, epoch
+from mirror"""
+
+# What DuckDB says when it can't read its own file, or has given the database up.
+_FATAL: Final = (
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.IOException,
+    duckdb.SerializationException,
+)
+
+
+class Store:
+    """One file, held open. Shared between threads: each reads through a cursor of its own."""
+
+    def __init__(self, path: Path, database: duckdb.DuckDBPyConnection, spill: Path) -> None:
+        """Takes a database just opened; `open` and `create` make one."""
+        self.path = path
+        self._database = database
+        self._spill = spill
+        self._inode = path.stat().st_ino
+
+    @classmethod
+    def create(cls, path: Path, spill: Path, limits: DuckLimits) -> Self:
+        """A new, empty file; it can't be opened again before `write_state` was committed.
+
+        Raises:
+            MirrorUnavailable: the file can't be made, for instance because the disk is full.
+        """
+        store = cls._connected(path, spill, limits)
+        with store.writing() as cursor:
+            cursor.execute(LAYOUT)
+        return store
+
+    @classmethod
+    def open(cls, path: Path, spill: Path, limits: DuckLimits) -> Self:
+        """The whole file at `path`.
+
+        Raises:
+            MirrorBroken: there is none, it is damaged or unfinished, or of another format.
+        """
+        if not path.exists():
+            raise MirrorBroken("the mirror's file is gone", cause="deleted")
+        store = cls._connected(path, spill, limits)
+        try:
+            with store.reading(timedelta(seconds=30)) as (cursor, _):
+                _state(cursor)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def _connected(cls, path: Path, spill: Path, limits: DuckLimits) -> Self:
+        try:
+            database = open_database(spill, limits, path)
+            lock_down(database)
+        except duckdb.Error as error:
+            raise MirrorBroken(
+                f"the mirror's file can't be opened: {_gist(error)}", cause="unreadable"
+            ) from error
+        return cls(path, database, spill)
+
+    @contextmanager
+    def reading(self, limit: timedelta) -> Iterator[tuple[Cursor, State]]:
+        """A cursor in a transaction that sees one state of the file, and that state.
+
+        Raises:
+            DeadlineExceeded: the block took longer than `limit`.
+            MirrorBroken: the file can't be read.
+            MirrorUnavailable: memory or disk did not suffice.
+        """
+        with (
+            self._explained(limit),
+            closing(self._database.cursor()) as cursor,
+            transaction(cursor),
+            deadline(cursor, limit),
+        ):
+            yield cursor, _state(cursor)
+
+    @contextmanager
+    def writing(self) -> Iterator[Cursor]:
+        """A cursor in the one transaction that writes, committed behind the block.
+
+        Raises:
+            MirrorBroken: the file can't be written any more.
+            MirrorUnavailable: memory or disk did not suffice; nothing was written.
+        """
+        with self._explained(None), closing(self._database.cursor()) as cursor:
+            cursor.execute("begin")
+            try:
+                yield cursor
+                cursor.execute("commit")
+            except BaseException:
+                _roll_back(cursor)
+                raise
+
+    def require_present(self) -> None:
+        """See to it that the open file is still the one in the folder.
+
+        Raises:
+            MirrorBroken: somebody deleted or replaced it.
+        """
+        try:
+            present = self.path.stat().st_ino == self._inode
+        except OSError:
+            present = False
+        if not present:
+            raise MirrorBroken("the mirror's file was deleted under us", cause="deleted")
+
+    def bytes(self) -> int:
+        """Size of the file with its log, in bytes."""
+        log = self.path.with_name(f"{self.path.name}.wal")
+        return sum(each.stat().st_size for each in (self.path, log) if each.exists())
+
+    def checkpoint(self) -> None:
+        """Move what the log holds into the file.
+
+        Raises:
+            MirrorBroken: DuckDB gave the database up, as it does when the disk is full.
+        """
+        with self._explained(None), closing(self._database.cursor()) as cursor:
+            cursor.execute("checkpoint")
+
+    def close(self) -> None:
+        """Close the file; questions under way end first."""
+        self._database.close()
+
+    @contextmanager
+    def _explained(self, limit: timedelta | None) -> Iterator[None]:
+        """DuckDB's errors as those of this package."""
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            seconds = limit.total_seconds() if limit else 0
+            raise DeadlineExceeded(
+                f"the query ran past its {seconds:g} s; ask for a shorter range or raise the limit"
+            ) from error
+        except duckdb.OutOfMemoryException as error:
+            raise MirrorUnavailable(
+                f"the mirror needs more memory than it may have: {_gist(error)}", cause="memory"
+            ) from error
+        except _FATAL as error:
+            if str(self._spill) in str(error) or isinstance(error.__cause__, OSError):
+                raise MirrorUnavailable(
+                    f"the mirror can't spill to disk: {_gist(error)}", cause="disk"
+                ) from error
+            raise MirrorBroken(
+                f"the mirror's file can't be used any more: {_gist(error)}", cause="unreadable"
+            ) from error
+
+
+def write_state(cursor: Cursor, state: State) -> None:
+    """Put the file's account of itself, and with it everything of this transaction, in force."""
+    cursor.execute("delete from mirror")
+    cursor.execute(
+        "insert into mirror values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            FORMAT,
+            state.mirror_id,
+            state.token,
+            state.horizon,
+            state.as_of and state.as_of.replace(tzinfo=None),
+            *state.history,
+        ],
+    )
+
+
+def _state(cursor: Cursor) -> State:
+    """Raises MirrorBroken where the file has no account of itself, or that of another format."""
+    try:
+        row: tuple[Any, ...] | None = cursor.execute(_STATE).fetchone()
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise MirrorBroken(
+            f"the file is of another version of Tidemark: {_gist(error)}", cause="version"
+        ) from error
+    if row is None:
+        raise MirrorBroken("the mirror's file was never finished", cause="unfinished")
+    form, mirror_id, token, horizon, as_of, *history = row
+    if form != FORMAT:
+        raise MirrorBroken(
+            f"the file has format {form}, this version of Tidemark needs {FORMAT}", cause="version"
+        )
+    return State(mirror_id, token, horizon, as_of and as_of.replace(tzinfo=UTC), History(*history))
+
+
+def _roll_back(cursor: Cursor) -> None:
+    try:
+        cursor.execute("rollback")
+    except duckdb.Error:
+        # Nothing to roll back: the transaction, or the whole database, is gone already, which is
+        # what the error under way says.
+        return
+
+
+def remove(path: Path) -> None:
+    """Delete the file and its log, where they exist."""
+    for each in (path, path.with_name(f"{path.name}.wal")):
+        each.unlink(missing_ok=True)
+
+
+def _gist(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,230 @@
+"""From one tidemark to the next: what Postgres settled meanwhile, into the file, at once.
+
+Everything is read in one snapshot S. H1 = xmin(S) is the new tidemark: transactions below it are
+settled, whatever order they committed in. With H0 the old one, S gives
+
+    gone      versions from below H0, removed by transactions in [H0, H1): they leave the file
+    arrived   versions written in [H0, H1) that S sees
+    doomed    versions written in [H0, H1) that S doesn't see, for a transaction at or above H1 that
+              is committed already has removed them
+
+The doomed are taken in, from the log of removals: so every removal at or above H1 that a question
+finds in the log removes exactly one event of the file, and sums may be used instead of a search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Final
+from uuid import uuid4
+
+import pyarrow as pa
+from psycopg import sql
+
+from analytics.mirror import calendars, changes, lease, rollups
+from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.columns import SCHEMA, Connection, read
+from analytics.mirror.errors import HistoryBroken, MirrorBroken
+from analytics.mirror.history import Facts, snapshot
+from analytics.mirror.state import State, check
+from analytics.mirror.store import Cursor, Store, write_state
+from analytics.sessions import Sessions
+from analytics.sql import statement
+
+# Above so many new rows an index costs more than reading the table's pages in order.
+ROWS_BY_INDEX: Final = 300_000
+PAGES_AT_ONCE: Final = 6_000
+TIMEOUT: Final = timedelta(minutes=10)
+# One a sync, while a transaction stays open: an hour's.
+MARKS_KEPT: Final = 3_600
+_MERGED_TABLES: Final = ("type_counts", "cohort_counts", "active_counts")
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a sync did.
+
+    Attributes:
+        horizon: the tidemark now.
+        as_of: UTC instant; everything committed before it is in the file. None if not known yet.
+        rows, removals: how many events came and went.
+        user_days: how many rows were added to that roll-up.
+        seconds: from the look at Postgres to the file's commit.
+    """
+
+    horizon: int
+    as_of: datetime | None
+    rows: int
+    removals: int
+    user_days: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one snapshot says of the span between two tidemarks, in the schema of `columns`."""
+
+    facts: Facts
+    arrived: pa.Table
+    doomed: pa.Table
+    gone: pa.Table
+    calendars: dict[int, Calendar]
+
+
+class Syncer:
+    """Brings one file up to date, again and again. One sync at a time, by the caller's care."""
+
+    def __init__(self, store: Store, sessions: Sessions) -> None:
+        """Takes a whole file and a way to its Postgres; both stay the caller's to close."""
+        self._store = store
+        self._sessions = sessions
+        self._marks: list[tuple[int, datetime]] = []
+
+    def sync(self) -> Synced:
+        """Bring the file to what Postgres has settled by now.
+
+        A file that lacks nothing keeps its tidemark, and with it the version of its answers.
+
+        Raises:
+            MirrorBroken: the file, or the history it belongs to, can't be trusted any more.
+            MirrorUnavailable: not now; the file is as it was.
+            psycopg.Error: what Postgres says; the file is as it was.
+        """
+        started = perf_counter()
+        self._store.require_present()
+        with self._store.reading(TIMEOUT) as (cursor, state):
+            before = calendars.known(cursor)
+        found = _read(self._sessions, state)
+        as_of = self._settled_at(found.facts) or state.as_of
+        stale = _stale(before, found)
+        user_days = 0
+        rows, removals = len(found.arrived) + len(found.doomed), len(found.gone)
+        if rows or removals or stale:
+            state = replace(_advanced(self._sessions, state, found.facts), as_of=as_of)
+            with self._store.writing() as cursor:
+                user_days = _apply(cursor, before, found)
+                _recalculate(cursor, stale, found.facts.xmin)
+                write_state(cursor, state)
+        seconds = perf_counter() - started
+        return Synced(state.horizon, as_of, rows, removals, user_days, seconds)
+
+    def _settled_at(self, facts: Facts) -> datetime | None:
+        """The latest known instant before which everything committed is settled by these facts.
+
+        A snapshot at t saw all that had committed by t, and all of that is below its xmax. So once
+        xmin has passed that number, everything committed before t is below the tidemark.
+        """
+        self._marks.append((facts.xmax, facts.as_of))
+        passed = [at for xmax, at in self._marks if xmax <= facts.xmin]
+        self._marks = [mark for mark in self._marks if mark[0] > facts.xmin][-MARKS_KEPT:]
+        return max(passed, default=None)
+
+
+def _read(sessions: Sessions, state: State) -> _Read:
+    size = sql.SQL(statement("sync", "tail_size")).format(
+        horizon=sql.Literal(state.horizon), project_id=sql.Literal(0),
+        most=sql.Literal(ROWS_BY_INDEX + 1),
+    )  # fmt: skip
+    with snapshot(sessions, state.mirror_id, TIMEOUT, size) as (connection, facts, [sizes]):
+        check(facts, state)
+        span = {"since": state.horizon, "before": facts.xmin}
+        arrived = _arrived(connection, span, by_index=sizes[0] <= ROWS_BY_INDEX)
+        above = {"removed_since": facts.xmin, "removed_before": 2**63 - 1}
+        doomed = read(connection, "removed", {**span, **above})
+        within = {"removed_since": state.horizon, "removed_before": facts.xmin}
+        gone = read(connection, "removed", {**within, "since": 0, "before": state.horizon})
+        return _Read(facts, arrived, doomed, gone, calendars.wanted(connection))
+
+
+def _arrived(connection: Connection, span: dict[str, int], *, by_index: bool) -> pa.Table:
+    if by_index:
+        return read(connection, "events_by_xid", span)
+    parts = [
+        read(connection, "events_by_page", {**span, **pages}) for pages in page_ranges(connection)
+    ]
+    return pa.concat_tables([SCHEMA.empty_table(), *parts])
+
+
+def page_ranges(connection: Connection) -> list[dict[str, str]]:
+    """Ranges of places in the table that together hold every row this snapshot sees."""
+    pages = "select pg_relation_size('events') / current_setting('block_size')::bigint"
+    row = connection.execute(pages).fetchone()
+    assert row is not None  # noqa: S101 - a select without from has one row
+    starts = range(0, max(int(row[0]), 1), PAGES_AT_ONCE)
+    return [{"first": f"({s},0)", "end": f"({s + PAGES_AT_ONCE},0)"} for s in starts]
+
+
+def _advanced(sessions: Sessions, state: State, facts: Facts) -> State:
+    """The state after the sync, known to the lease before the file says so."""
+    token = uuid4()
+    with sessions.connection() as connection:
+        if not lease.advance(
+            connection, state.mirror_id, facts.xmin, known=state.token, token=token
+        ):
+            raise HistoryBroken("the mirror's lease is gone", cause="token")
+    return replace(state, token=token, horizon=facts.xmin)
+
+
+def _stale(before: dict[int, Calendar], found: _Read) -> dict[int, Calendar]:
+    """Projects whose roll-ups are by another calendar than the project's own, with the new one."""
+    return {
+        project_id: found.calendars.get(project_id, DEFAULT)
+        for project_id, calendar in before.items()
+        if calendar != found.calendars.get(project_id, DEFAULT)
+    }
+
+
+def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
+    """Events first, then every count that they change; how many rows user_days got."""
+    arrivals = pa.concat_tables([found.arrived, found.doomed])
+    tables = (arrivals, found.gone)
+    touched = {int(each) for table in tables for each in table["project_id"].unique().to_pylist()}
+    of_touched = {each: known.get(each) or found.calendars.get(each, DEFAULT) for each in touched}
+    for project_id, calendar in of_touched.items():
+        calendars.write(cursor, project_id, calendar, found.facts.xmin)
+    zones = {project_id: calendar.timezone for project_id, calendar in of_touched.items()}
+    _take_out(cursor, changes.with_days(found.gone, zones))
+    take_in(cursor, changes.with_days(arrivals, zones))
+    cursor.register("batch", changes.batch(arrivals, found.gone, zones))
+    changes.find_type_changes(cursor)
+    changes.find_user_changes(cursor)
+    for table in _MERGED_TABLES:
+        cursor.execute(statement("sync", f"update_{table}"))
+    for step in ("update_first_days", "delete_users"):
+        cursor.execute(statement("sync", step))
+    user_days = cursor.execute(statement("sync", "update_user_days")).fetchone()
+    cursor.unregister("batch")
+    return int(user_days[0]) if user_days else 0
+
+
+def _take_out(cursor: Cursor, gone: pa.Table) -> None:
+    if not len(gone):
+        return
+    cursor.register("gone", gone)
+    deleted = cursor.execute(statement("sync", "delete_events")).fetchone()
+    cursor.unregister("gone")
+    if deleted != (len(gone),):
+        raise MirrorBroken(
+            f"{len(gone)} events were removed, but the mirror held {deleted} of them",
+            cause="mismatch",
+        )
+
+
+def take_in(cursor: Cursor, arrivals: pa.Table) -> None:
+    """Put events with their days, see `changes.with_days`, into the file and its dictionaries."""
+    if not len(arrivals):
+        return
+    cursor.register("arrivals", arrivals)
+    for step in ("insert_users", "insert_event_types", "insert_events"):
+        cursor.execute(statement("sync", step))
+    cursor.unregister("arrivals")
+
+
+def _recalculate(cursor: Cursor, stale: dict[int, Calendar], horizon: int) -> None:
+    for project_id, calendar in stale.items():
+        rollups.move_to_zone(cursor, project_id, calendar.timezone)
+        calendars.write(cursor, project_id, calendar, horizon)
+    if stale:
+        rollups.rebuild(cursor, stale)

@@ -1,0 +1,7 @@
+-- question: which users have no event any more?
+-- answers: nothing; users without events are gone from the dictionary and the roll-ups afterwards
+-- takes: table first_days
+-- relies on: first_days being few: one pass over the dictionary
+delete from users
+using first_days
+where users.user_key = first_days.user_key and first_days.after is null

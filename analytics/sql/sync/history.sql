@@ -1,0 +1,25 @@
+-- question: which Postgres is this, how far is its history settled, and what does it keep for this mirror?
+-- answers: one row; `timeline` is null on a server in recovery
+-- takes: mirror_id uuid
+-- relies on: nothing but single rows
+-- why: pg_control_checkpoint() would name the old timeline for a while after a promotion; the name of the WAL file
+--   written now does not. The last column counts the triggers that no session can pass by.
+select
+    (select system_identifier::text from pg_control_system()) as system_identifier,
+    case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
+    (select oid::bigint from pg_database where datname = current_database()) as database_oid,
+    'events'::regclass::oid::bigint as events_oid,
+    epoch,
+    removed_floor::text::bigint as removed_floor,
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
+    (extract(epoch from transaction_timestamp()) * 1000000)::bigint as as_of_us,
+    (select token from mirror_leases where id = {mirror_id}) as token,
+    (select previous_token from mirror_leases where id = {mirror_id}) as previous_token,
+    (
+        select count(*) from pg_trigger
+        where tgrelid = 'events'::regclass and tgenabled = 'A' and tgname in (
+            'events_stamp_version', 'events_log_deleted', 'events_log_updated', 'events_start_epoch'
+        )
+    ) as triggers
+from mirror_state

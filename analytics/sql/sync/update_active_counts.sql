@@ -1,0 +1,15 @@
+-- question: how many users are active in each period now?
+-- answers: nothing; the counts of active users are right afterwards
+-- takes: table user_changes
+-- relies on: the counts being few
+merge into active_counts as counts
+using (
+    select project_id, grain, period, sum(users)::bigint as users
+    from user_changes
+    group by all
+    having sum(users) <> 0
+) as changes
+on counts.project_id = changes.project_id and counts.grain = changes.grain and counts.period = changes.period
+when matched and counts.users + changes.users = 0 then delete
+when matched then update set users = counts.users + changes.users
+when not matched then insert values (changes.project_id, changes.grain, changes.period, changes.users)
