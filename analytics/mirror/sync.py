@@ -193,7 +193,7 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     take_in(cursor, changes.with_days(arrivals, zones))
     cursor.register("batch", changes.batch(arrivals, found.gone, zones))
     changes.find_type_changes(cursor)
-    changes.find_user_changes(cursor)
+    changes.find_cohort_changes(cursor, changes.GRAINS)
     for table in _MERGED_TABLES:
         cursor.execute(statement("sync", f"update_{table}"))
     for step in ("update_first_days", "delete_users"):
