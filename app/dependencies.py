@@ -1,21 +1,25 @@
-"""What routes ask for, as annotated types: `caller: Reader`, `ask: Ask`."""
+"""What routes ask for, as annotated types: `caller: Reader`, `answer: Answer`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 from anyio import to_thread
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from analytics.answer import Answer
+from analytics.engines.protocol import Freshness
 from analytics.questions.question import Question
 from app.accounts import keys
 from app.accounts.keys import KeyHolder, Scope
 from app.database.pools import transaction
+from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
-from app.problems import Forbidden, Unauthenticated
+from app.problems import Busy, Forbidden, Unauthenticated
+from app.schemas.stats import EngineParameters
+
+Result = TypeVar("Result")
 
 bearer = HTTPBearer(
     scheme_name="API key", description="`tidemark key create` prints one.", auto_error=False
@@ -67,22 +71,32 @@ Reader = Annotated[KeyHolder, Depends(_with_scope(Scope.READ))]
 Writer = Annotated[KeyHolder, Depends(_with_scope(Scope.INGEST))]
 
 
-class Asking(Protocol):
-    """Asks an engine: the one named, or the one that the rule chooses."""
+class Answering(Protocol):
+    """Asks an engine, the one named or the one that the rule chooses, and answers the request."""
 
-    async def __call__(self, question: Question[Any], engine: str | None = None) -> Answer[Any]:
-        """The answer. Raises what the engine raises."""
+    async def __call__(self, question: Question[Any], asked: EngineParameters) -> Response:
+        """The answer, or 304 if the caller has it already. Raises what the engine raises."""
 
 
-def asking(held: Held) -> Asking:
+async def answering(held: Held, request: Request) -> Answering:
     """Engines are synchronous: each question gets a thread, and few at once."""
 
-    async def ask(question: Question[Any], engine: str | None = None) -> Answer[Any]:
-        return await to_thread.run_sync(
-            held.engines.answer, question, engine, limiter=held.questions
-        )
+    async def in_thread(work: Callable[..., Result], *arguments: object) -> Result:
+        if held.questions.statistics().tasks_waiting >= held.settings.questions_waiting:
+            raise Busy
+        return await to_thread.run_sync(work, *arguments, limiter=held.questions)
 
-    return ask
+    async def answer(question: Question[Any], asked: EngineParameters) -> Response:
+        known = request.headers.get("if-none-match")
+        if known is not None and asked.freshness is Freshness.EXACT:
+            meta = await in_thread(held.engines.version, question, asked.engine)
+            if meta is not None and is_known(known, question, meta):
+                return unchanged(question, meta)
+        found = await in_thread(held.engines.answer, question, asked.engine, asked.freshness)
+        held.answers.answered(found)
+        return answered(question, found)
+
+    return answer
 
 
-Ask = Annotated[Asking, Depends(asking)]
+Answer = Annotated[Answering, Depends(answering)]

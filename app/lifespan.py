@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 import asyncpg
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
+from analytics.mirror.keeper import Keeper
 from app.database.pools import events_pool, sqlalchemy_engine
+from app.mirror_socket import served
+from app.mirroring import MirrorMetrics, duck_limits, keeper_of
 from app.servers import given
 from app.settings import Settings
-
-# Questions are answered in threads; more of them at once than cores only make each other slower.
-QUESTIONS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Resources:
     accounts: AsyncEngine
     events: asyncpg.Pool
     engines: Engines
+    keeper: Keeper | None
+    answers: MirrorMetrics
     questions: CapacityLimiter
     redis: Redis | None
 
@@ -57,10 +59,24 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Resources:
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
-    engines = Engines.connect(servers.reader, timeout=settings.query_timeout, spill=servers.spill)
+    answers = MirrorMetrics()
+    keeper = keeper_of(settings, servers, answers)
+    if keeper is not None:
+        stack.callback(keeper.close)
+        await to_thread.run_sync(keeper.start)
+    engines = Engines.connect(
+        servers.reader,
+        timeout=settings.query_timeout,
+        spill=servers.spill,
+        limits=duck_limits(settings),
+        keeper=keeper,
+    )
     stack.callback(engines.close)
+    if keeper is not None:
+        stack.enter_context(served(keeper, engines))
     redis = None
     if servers.redis is not None:
         redis = Redis.from_url(servers.redis, socket_timeout=0.5, socket_connect_timeout=0.5)
         stack.push_async_callback(redis.aclose)
-    return Resources(settings, accounts, events, engines, CapacityLimiter(QUESTIONS_AT_ONCE), redis)
+    questions = CapacityLimiter(settings.questions_at_once)
+    return Resources(settings, accounts, events, engines, keeper, answers, questions, redis)

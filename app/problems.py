@@ -53,6 +53,12 @@ class TooLarge(errors.Terminal):
     code = "body_too_large"
 
 
+class Busy(errors.Transient):
+    """Too many requests of this kind are being worked on already; try again in a moment."""
+
+    code = "busy"
+
+
 class ImportInterrupted(errors.Transient):
     """The import was interrupted at a commit; run it again to go on."""
 

@@ -51,6 +51,29 @@ class Settings(BaseSettings):
         description="Existing folder for what a question can't hold in memory. Unset: "
         "TIDEMARK_HOME with local servers, else the system's folder for temporary files.",
     )
+    mirror: bool = Field(
+        default=True, description="Whether a serving process keeps a columnar mirror of events."
+    )
+    mirror_directory: Path | None = Field(
+        default=None,
+        description="Folder for the mirrors of this machine, one below it a process. "
+        "Unset: `mirror` in TIDEMARK_HOME.",
+    )
+    duckdb_threads: int = Field(default=2, ge=1, description="Threads of one DuckDB database.")
+    duckdb_memory_mb: int = Field(
+        default=1024,
+        ge=64,
+        description="Memory of one DuckDB database, in MiB, before it spills to disk.",
+    )
+    duckdb_spill_mb: int = Field(
+        default=10 * 1024, ge=0, description="What one DuckDB database may spill to disk, in MiB."
+    )
+    questions_at_once: int = Field(
+        default=4, ge=1, description="How many questions are answered at the same time."
+    )
+    questions_waiting: int = Field(
+        default=64, ge=0, description="How many more may wait; past that they are refused with 503."
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the server listens on.")
     api_port: int = Field(
         default=8000, ge=0, le=65535, description="Port the server listens on; 0 takes a free one."

@@ -30,6 +30,15 @@ class Database:
     admin: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where this worker's processes keep their mirrors: never in the working copy."""
+    folder = tmp_path_factory.mktemp("mirrors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRROR_DIRECTORY", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[ServerUrls]:
     """Postgres and Valkey of this worker; nothing in them needs to survive a crash of the machine.

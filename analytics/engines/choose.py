@@ -35,6 +35,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from analytics.answer import Answer, Meta, RowT_co
+from analytics.duck import DuckLimits
 from analytics.engines.attached import AttachedEngine
 from analytics.engines.mirrored import MirrorEngine
 from analytics.engines.postgres import PostgresEngine
@@ -99,16 +100,18 @@ class Engines:
         timeout: timedelta = TIMEOUT,
         tracer: Tracer | None = None,
         spill: Path | None = None,
+        limits: DuckLimits | None = None,
         keeper: Keeper | None = None,
     ) -> Self:
         """Engines over the database at this libpq URL, best with a role that may only read.
 
         Nothing connects before the first question. `timeout` is each statement's; `spill` is the
-        folder for what DuckDB can't hold in memory, by default the system's. `keeper` keeps the
-        mirror of the same database and stays its owner's to close; without one there is no mirror.
+        folder for what DuckDB can't hold in memory, by default the system's; `limits` are those of
+        the attached engine's DuckDB. `keeper` keeps the mirror of the same database and stays its
+        owner's to close; without one there is no mirror.
         """
         return cls(
-            AttachedEngine(url, timeout=timeout, tracer=tracer, spill=spill),
+            AttachedEngine(url, timeout=timeout, tracer=tracer, spill=spill, limits=limits),
             PostgresEngine(url, timeout=timeout, tracer=tracer),
             MirrorEngine(keeper, timeout=timeout, tracer=tracer) if keeper else None,
         )

@@ -57,10 +57,16 @@ class _Sight:
     look: Look | None
 
     @property
-    def data_version(self) -> str:
-        """The same text as long as nothing of the project changes that a question could see."""
-        above = (self.look.rows, self.look.removals) if self.look else ("-", "-")
-        return f"{self.state.history.epoch.hex}.{self.changed_at}.{above[0]}.{above[1]}"
+    def data_version(self) -> str | None:
+        """The same text as long as nothing of the project changes that a question could see.
+
+        The tidemark of the project's latest change in the file, and what came and went above it:
+        both numbers only ever grow below one tidemark. Not known without a look.
+        """
+        if self.look is None:
+            return None
+        epoch = self.state.history.epoch.hex
+        return f"{epoch}.{self.changed_at}.{self.look.rows}.{self.look.removals}"
 
 
 class MirrorEngine:

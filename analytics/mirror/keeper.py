@@ -113,12 +113,14 @@ class Status:
     Attributes:
         doing: in a few words.
         cause: why there is none to ask, as one word; None if there is one.
+        failed: whether the latest try to get one failed; it will be tried again.
         progress: of a build under way.
         latest: the last sync, if there was one.
     """
 
     doing: str = "starting"
     cause: str | None = "starting"
+    failed: bool = False
     progress: Progress | None = None
     latest: Synced | None = None
 
@@ -292,7 +294,7 @@ class Keeper:
             if self._over.is_set():
                 raise _Stopped
             share = 100 * progress.ranges // progress.of
-            self.status = Status(f"being built ({share}%)", "building", progress)
+            self.status = Status(f"being built ({share}%)", "building", progress=progress)
 
         self.status = Status("being built", "building")
         path = self.home.new_file()
@@ -360,7 +362,8 @@ class Keeper:
         if failures == 1:
             logger.warning("mirror.failed cause=%s: %s", cause, error)
         if self._store is None and not isinstance(error, MirrorBroken):
-            self.status = Status(f"not built yet: {str(error).splitlines()[0]}", cause)
+            reason = str(error).splitlines()[0]
+            self.status = Status(f"not built yet: {reason}", cause, failed=True)
         if isinstance(error, MirrorBroken) and failures == 1:
             return 0.0
         return float(min(0.5 * 2 ** (failures - 1), self._plan.pace.patience.total_seconds()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Final
@@ -33,6 +34,33 @@ def local_days(zone_name: str, us: Integers) -> Integers:
         latest = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
         days[chosen] = (at + added[latest]) // DAY_SECONDS
     return days
+
+
+def day_starts(zone_name: str, years: Iterable[int]) -> tuple[Integers, Integers]:
+    """When the local day changes within these UTC years: instants in order, and the day from then.
+
+    Both as in `local_days`; the day of an instant is that of the latest start at or before it. Each
+    year opens with a start of its own, whatever the years before it.
+    """
+    starts = [np.empty(0, np.int64)]
+    for year in years:
+        begins, added = _offsets_of_year(zone_name, year)
+        first, end = (_seconds(each) for each in (year, year + 1))
+        midnights = [
+            np.arange((first + offset) // DAY_SECONDS, (end + offset) // DAY_SECONDS + 1)
+            * DAY_SECONDS
+            - offset
+            for offset in np.unique(added)
+        ]
+        found = np.concatenate([[first], begins, *midnights])
+        starts.append(found[(found >= first) & (found < end)])
+    us = np.unique(np.concatenate(starts)) * _MICROSECONDS
+    return us, local_days(zone_name, us)
+
+
+def _seconds(year: int) -> int:
+    """From 1970 to the beginning of the UTC year."""
+    return int(np.datetime64(year - 1970, "Y").astype("datetime64[s]").astype(np.int64))
 
 
 # A batch mostly lies within a year or two; all years of all zones would be millions.

@@ -50,6 +50,7 @@ class Synced:
         horizon: the tidemark now.
         as_of: UTC instant; everything committed before it is in the file. None if not known yet.
         rows, removals: how many events came and went.
+        tail: how many events are left above the tidemark, counted up to ROWS_BY_INDEX + 1.
         user_days: how many rows were added to that roll-up.
         seconds: from the look at Postgres to the file's commit.
     """
@@ -58,6 +59,7 @@ class Synced:
     as_of: datetime | None
     rows: int
     removals: int
+    tail: int
     user_days: int
     seconds: float
 
@@ -71,6 +73,7 @@ class _Read:
     doomed: pa.Table
     gone: pa.Table
     calendars: dict[int, Calendar]
+    above: int
 
 
 class Syncer:
@@ -108,7 +111,8 @@ class Syncer:
                 _recalculate(cursor, stale, found.facts.xmin)
                 write_state(cursor, state)
         seconds = perf_counter() - started
-        return Synced(state.horizon, as_of, rows, removals, user_days, seconds)
+        tail = max(0, found.above - len(found.arrived))
+        return Synced(state.horizon, as_of, rows, removals, tail, user_days, seconds)
 
     def _settled_at(self, facts: Facts) -> datetime | None:
         """The latest known instant before which everything committed is settled by these facts.
@@ -135,7 +139,7 @@ def _read(sessions: Sessions, state: State) -> _Read:
         doomed = read(connection, "removed", {**span, **above})
         within = {"removed_since": state.horizon, "removed_before": facts.xmin}
         gone = read(connection, "removed", {**within, "since": 0, "before": state.horizon})
-        return _Read(facts, arrived, doomed, gone, calendars.wanted(connection))
+        return _Read(facts, arrived, doomed, gone, calendars.wanted(connection), sizes[0])
 
 
 def _arrived(connection: Connection, span: dict[str, int], *, by_index: bool) -> pa.Table:

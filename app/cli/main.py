@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from analytics.errors import TidemarkError
-from app.cli import load, operate, project, stats, up
+from app.cli import load, mirror, operate, project, stats, up
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
 
@@ -33,6 +33,7 @@ app.command()(operate.serve)
 app.command()(operate.migrate)
 app.command("import")(load.import_events)
 app.add_typer(stats.app, name="stats")
+app.add_typer(mirror.app, name="mirror")
 app.add_typer(project.projects, name="project")
 app.add_typer(project.keys, name="key")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import orjson
+import psycopg
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +17,7 @@ from rich.table import Table
 from analytics.answer import Answer
 from analytics.calendar import local_date, parse_day
 from analytics.engines.choose import Engines
+from analytics.engines.protocol import Freshness
 from analytics.project import Project
 from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange
@@ -25,6 +28,9 @@ from app.accounts import projects
 from app.cli import tables
 from app.cli.project import ProjectOption, in_transaction
 from app.cli.ready import ready_servers
+from app.mirror_socket import DATABASE, OtherDatabase, ServerUnreachable, call, serving_folders
+from app.mirroring import duck_limits, mirror_folder
+from app.servers import Servers
 from app.settings import Settings
 
 app = typer.Typer(help="Ask: daily active users, top events, retention.", no_args_is_help=True)
@@ -45,7 +51,7 @@ ToOption = Annotated[
 ]
 EngineOption = Annotated[
     str | None,
-    typer.Option(help="Ask this engine: postgres or attached. Default: Tidemark chooses."),
+    typer.Option(help="Ask this engine: mirror, attached or postgres. Default: Tidemark chooses."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help='Print {"data": [...], "meta": {...}}.')]
 
@@ -122,10 +128,37 @@ def ask(
     settings = Settings()
     with ready_servers(settings) as servers:
         found = asyncio.run(in_transaction(servers.writer, lambda c: projects.by_name(c, project)))
-        with Engines.connect(
-            servers.reader, timeout=settings.query_timeout, spill=servers.spill
-        ) as engines:
-            return found, engines.answer(question(found), engine)
+        asked = question(found)
+        answer = _by_server(settings, servers, asked, engine)
+        return found, answer or _here(settings, servers, asked, engine)
+
+
+def _by_server(
+    settings: Settings, servers: Servers, question: Question[Any], engine: str | None
+) -> Answer[Any] | None:
+    """The answer of the server that holds a mirror of this database, if there is one."""
+    with psycopg.connect(servers.reader) as connection:
+        database = connection.execute(DATABASE).fetchone()
+    for folder in serving_folders(mirror_folder(settings)):
+        with suppress(ServerUnreachable, OtherDatabase):
+            answer: Answer[Any] = call(
+                folder, "answer", question, engine, Freshness.EXACT, database
+            )
+            return answer
+    return None
+
+
+def _here(
+    settings: Settings, servers: Servers, question: Question[Any], engine: str | None
+) -> Answer[Any]:
+    """The answer from live rows: one question is not worth a mirror."""
+    with Engines.connect(
+        servers.reader,
+        timeout=settings.query_timeout,
+        spill=servers.spill,
+        limits=duck_limits(settings),
+    ) as engines:
+        return engines.answer(question, engine)
 
 
 def show(answer: Answer[Any], table: Callable[[Sequence[Any]], Table], *, json: bool) -> None:

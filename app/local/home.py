@@ -42,6 +42,11 @@ class Home:
         return self.path / "valkey"
 
     @property
+    def mirror(self) -> Path:
+        """The folder of all mirrors, one folder a process below it."""
+        return self.path / "mirror"
+
+    @property
     def logs(self) -> Path:
         """The servers' logs."""
         return self.path / "logs"
@@ -91,13 +96,26 @@ class Home:
                 if account is not None:
                     os.chown(folder, account.uid, account.gid, follow_symlinks=False)
         except OSError as error:
-            message = (
-                f"The data directory {self.path} can't be used"
-                f" ({error.strerror}: {error.filename});"
-                " point TIDEMARK_HOME at a directory you may write to"
-            )
-            raise UnusableDirectory(message) from error
+            raise self._unusable(error) from error
         return account
+
+    def claim(self) -> None:
+        """Make the directory unless it exists, for a process that starts no servers in it.
+
+        Raises:
+            UnusableDirectory: See `create`.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._claim()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> UnusableDirectory:
+        return UnusableDirectory(
+            f"The data directory {self.path} can't be used ({error.strerror}: {error.filename});"
+            " point TIDEMARK_HOME at a directory you may write to"
+        )
 
     def _claim(self) -> None:
         """Mark the directory as Tidemark's, or refuse it if it isn't ours to change."""

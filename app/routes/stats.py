@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -12,38 +12,43 @@ from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange
 from analytics.questions.retention import Retention
 from analytics.questions.top_events import TopEvents
-from app.dependencies import Ask, Reader
-from app.formats import answered
+from app.dependencies import Answer, Reader
 from app.problems import declared
 from app.schemas import stats as schemas
 
-router = APIRouter(prefix="/stats", tags=["stats"], responses=declared(401, 403, 422, 503))
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "Nothing that the question could see has changed (If-None-Match)."}
+}
+
+router = APIRouter(
+    prefix="/stats", tags=["stats"], responses=NOT_MODIFIED | declared(401, 403, 422, 503)
+)
 
 
 @router.get("/dau", response_model=list[schemas.DayUsers])
 async def dau(
-    caller: Reader, ask: Ask, query: Annotated[schemas.DaysParameters, Query()]
+    caller: Reader, answer: Answer, query: Annotated[schemas.DaysParameters, Query()]
 ) -> Response:
     """Distinct users of each day, days without events included."""
     question = Dau(caller.project, DayRange(query.first, query.last))
-    return answered(await ask(question, query.engine))
+    return await answer(question, query)
 
 
 @router.get("/top-events", response_model=list[schemas.EventCount])
 async def top_events(
-    caller: Reader, ask: Ask, query: Annotated[schemas.TopEventsParameters, Query()]
+    caller: Reader, answer: Answer, query: Annotated[schemas.TopEventsParameters, Query()]
 ) -> Response:
     """The most frequent event types, most frequent first, ties by name."""
     question = TopEvents(caller.project, DayRange(query.first, query.last), query.limit)
-    return answered(await ask(question, query.engine))
+    return await answer(question, query)
 
 
 @router.get("/retention", response_model=list[schemas.Cohort])
 @router.get("/cohort", response_model=list[schemas.Cohort], summary="The same as /stats/retention")
 async def retention(
-    caller: Reader, ask: Ask, query: Annotated[schemas.RetentionParameters, Query()]
+    caller: Reader, answer: Answer, query: Annotated[schemas.RetentionParameters, Query()]
 ) -> Response:
     """Weekly retention: of the users first seen in a week, how many came back later."""
     today = local_date(caller.project.timezone, datetime.now(UTC))
     question = Retention(caller.project, query.start_date, today, query.window)
-    return answered(await ask(question, query.engine))
+    return await answer(question, query)

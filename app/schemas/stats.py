@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from analytics.calendar import parse_day
+from analytics.engines.protocol import Freshness
 from analytics.questions.retention import DEFAULT_WINDOW, MAX_WINDOW
 from analytics.questions.top_events import DEFAULT_LIMIT, MAX_LIMIT
 
@@ -16,18 +17,25 @@ EngineName = Annotated[
     str | None,
     Field(
         description="Ask this engine; by default Tidemark chooses.",
-        examples=["postgres", "attached"],
+        examples=["mirror", "attached", "postgres"],
     ),
 ]
 
 
-class _Parameters(BaseModel):
+class EngineParameters(BaseModel):
+    """Who is to answer, and how fresh: parameters of every question."""
+
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     engine: EngineName = None
+    freshness: Freshness = Field(
+        default=Freshness.EXACT,
+        description="`exact` counts every event committed before the request. `mirror` doesn't "
+        "look at Postgres and answers as of the last sync, which `Tidemark-As-Of` tells.",
+    )
 
 
-class DaysParameters(_Parameters):
+class DaysParameters(EngineParameters):
     """A range of whole days in the project's time zone, both ends included."""
 
     first: Day = Field(alias="from", description="First day, YYYY-MM-DD.", examples=["2024-06-01"])
@@ -42,7 +50,7 @@ class TopEventsParameters(DaysParameters):
     limit: int = Field(default=DEFAULT_LIMIT, description=f"Event types to list, 1 to {MAX_LIMIT}.")
 
 
-class RetentionParameters(_Parameters):
+class RetentionParameters(EngineParameters):
     """The first cohort, and how many weeks to follow each."""
 
     start_date: Day = Field(

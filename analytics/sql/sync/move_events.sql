@@ -1,8 +1,8 @@
--- question: which events have which local day by a new calendar?
--- answers: nothing; the events of these rows are in the temporary table moved afterwards
--- takes: project_id integer; first, end bigint (row numbers); relation moves (row bigint, day integer)
--- relies on: the order of row numbers: each call reads its own row groups
-insert into moved
-select project_id, moves.day, type_key, user_key, occurred_at, event_id, ingest_xid
-from events join moves on events.rowid = moves.row
-where project_id = $project_id and events.rowid >= $first and events.rowid < $end
+-- question: which local day is each event's by a new calendar?
+-- answers: temporary table moved, the project's events with these days
+-- takes: project_id integer; relation day_starts (us, day bigint), see analytics.mirror.local_days
+-- relies on: an ASOF join with some hundred rows a year
+create or replace temporary table moved as
+select project_id, day_starts.day::integer as day, type_key, user_key, occurred_at, event_id, ingest_xid
+from (select * exclude (day), epoch_us(occurred_at) as us from events where project_id = $project_id) as events
+asof join day_starts on events.us >= day_starts.us
