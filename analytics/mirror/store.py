@@ -26,7 +26,7 @@ Cursor = duckdb.DuckDBPyConnection
 _STATE: Final = """/* tidemark mirror state */
 select
     format, mirror_id, token, horizon, as_of,
-    system_identifier, timeline, database_oid, events_oid, epoch
+    system_identifier, timeline, database_oid, events_oid, epoch, events_definition
 from mirror"""
 
 # What DuckDB says when it can't read its own file, or has given the database up.
@@ -182,7 +182,7 @@ def write_state(cursor: Cursor, state: State) -> None:
     """Put the file's account of itself, and with it everything of this transaction, in force."""
     cursor.execute("delete from mirror")
     cursor.execute(
-        "insert into mirror values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into mirror values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             FORMAT,
             state.mirror_id,
