@@ -98,7 +98,8 @@ class MirrorEngine:
         try:
             return self._answer(question, freshness, started)
         except TailTooLong:
-            self._keeper.sync()
+            with self._explained(self._keeper.store()):
+                self._keeper.sync()
             return self._answer(question, freshness, started)
 
     def version(self, question: Question[Any]) -> Meta | None:
