@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from app.local.home import Home
 from app.local.servers import ServerOptions, ServerUrls, local_servers
 
 TEMPLATE = "tidemark_template"
+# Prepared transactions stay open however their session ends, which mirrors have to live with.
+OPTIONS = ServerOptions(durable=False, settings={"max_prepared_transactions": "20"})
 _numbers = itertools.count(1)
 
 
@@ -48,7 +51,7 @@ def servers() -> Iterator[ServerUrls]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="tidemark-", ignore_cleanup_errors=True) as folder,
-        local_servers(Home(Path(folder)), options=ServerOptions(durable=False)) as urls,
+        local_servers(Home(Path(folder)), options=OPTIONS) as urls,
     ):
         yield urls
 
@@ -64,19 +67,22 @@ def template(servers: ServerUrls) -> str:
 @pytest.fixture
 def database(servers: ServerUrls, template: str) -> Iterator[Database]:
     """A fresh database with the schema, dropped after the test."""
-    yield from _database(servers, template)
+    with new_database(servers, template) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")
 def module_database(servers: ServerUrls, template: str) -> Iterator[Database]:
     """The same for all tests of a module, which only read it or keep to projects of their own."""
-    yield from _database(servers, template)
+    with new_database(servers, template) as database:
+        yield database
 
 
 @pytest.fixture
 def empty_database(servers: ServerUrls) -> Iterator[Database]:
     """A fresh database without the schema."""
-    yield from _database(servers, "template1")
+    with new_database(servers, "template1") as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +91,9 @@ def fixtures() -> Path:
     return Path(__file__).parent / "fixtures"
 
 
-def _database(servers: ServerUrls, template: str) -> Iterator[Database]:
+@contextmanager
+def new_database(servers: ServerUrls, template: str) -> Iterator[Database]:
+    """A fresh copy of the template, dropped after the block."""
     name = f"test_{next(_numbers)}"
     _create_database(servers.admin, name, template)
     roles = (servers.owner, servers.writer, servers.reader, servers.admin)

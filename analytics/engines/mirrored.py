@@ -55,13 +55,17 @@ class _Sight:
     def data_version(self) -> str | None:
         """The same text as long as nothing of the project changes that a question could see.
 
-        The tidemark of the project's latest change in the file, and what came and went above it:
-        both numbers only ever grow below one tidemark. Not known without a look.
+        With nothing above the tidemark it is the file and the tidemark of the project's latest
+        change in it. Else it is the tidemark itself with what came and went above it: below one
+        tidemark each change of the project adds at least one to rows + 2 * removals. The project's
+        latest change won't do there: an event that came and went between two tidemarks leaves none.
+        Not known without a look.
         """
         if self.look is None:
             return None
-        epoch = self.state.history.epoch.hex
-        return f"{epoch}.{self.changed_at}.{self.look.rows}.{self.look.removals}"
+        rows, removals = self.look.rows, self.look.removals
+        since = self.state.horizon if rows or removals else self.changed_at
+        return f"{self.state.mirror_id.hex}.{since}.{rows}.{removals}"
 
 
 class MirrorEngine:
@@ -89,7 +93,8 @@ class MirrorEngine:
         try:
             return self._answer(question, freshness, started)
         except TailTooLong:
-            self._keeper.sync()
+            with self._explained(self._keeper.store()):
+                self._keeper.sync()
             return self._answer(question, freshness, started)
 
     def version(self, question: Question[Any]) -> Meta | None:

@@ -9,6 +9,7 @@ sync and every question compares that with what Postgres says in the very snapsh
 | timeline                        | a promoted replica, recovery to a point in time         |
 | database_oid, events_oid        | another database; a table restored or made anew         |
 | epoch                           | TRUNCATE, `tidemark restore`                            |
+| events_definition               | DDL that rewrote the table, or passed by its triggers   |
 | the lease's tokens              | a data directory put back as it was some time ago       |
 | xmin below the tidemark         | the counter itself went back                            |
 | removed_floor above the tidemark| removals that this mirror hasn't seen are pruned        |
@@ -52,6 +53,7 @@ class History(NamedTuple):
     database_oid: int
     events_oid: int
     epoch: UUID
+    events_definition: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,9 @@ def _rows(cursor: Any) -> list[tuple[Any, ...]]:
 
 
 def _facts(row: tuple[Any, ...]) -> Facts:
-    identifier, timeline, database_oid, events_oid, epoch, floor, xmin, xmax, as_of_us = row[:9]
-    token, previous_token, triggers = row[9:]
-    if timeline is None:
+    *history, floor, xmin, xmax, as_of_us, token, previous_token, triggers = row
+    found = History(*history)
+    if found.timeline is None:
         raise MirrorUnavailable(
             "the server is in recovery, and a replica doesn't tell which transactions are settled; "
             "give the address of the primary",
@@ -122,7 +124,7 @@ def _facts(row: tuple[Any, ...]) -> Facts:
             cause="triggers",
         )
     return Facts(
-        History(identifier, timeline, database_oid, events_oid, epoch),
+        found,
         floor,
         xmin,
         xmax,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 _FILE: Final = "events-{number}.duckdb"
+_SPILL: Final = "spill"
 _MOST_FOLDERS: Final = 1_000
 
 
@@ -26,6 +27,7 @@ class MirrorHome:
         """Takes a folder and its open, locked lock file; `take` makes one."""
         self.folder = folder
         self._lock = lock
+        self._latest = max((_number(path) for path in self.files()), default=0)
 
     @classmethod
     def take(cls, folder: Path) -> MirrorHome:
@@ -41,13 +43,18 @@ class MirrorHome:
             lock = _locked(own)
             if lock is not None:
                 _remove_unheld(folder, own)
+                shutil.rmtree(own / _SPILL, ignore_errors=True)
                 return cls(own, lock)
         raise OSError(f"{folder} holds {_MOST_FOLDERS} mirrors, all of them in use")
 
-    @property
-    def spill(self) -> Path:
-        """For what DuckDB can't hold in memory."""
-        return self.folder / "spill"
+    def spill(self, file: Path) -> Path:
+        """For what DuckDB can't hold in memory of this file alone.
+
+        DuckDB numbers what it puts there anew in every database, and cleans up all of it.
+        """
+        folder = self.folder / _SPILL
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / file.stem
 
     @property
     def socket(self) -> Path:
@@ -60,8 +67,8 @@ class MirrorHome:
 
     def new_file(self) -> Path:
         """A name that no file here has had since the folder was taken."""
-        latest = max((_number(path) for path in self.files()), default=0)
-        return self.folder / _FILE.format(number=latest + 1)
+        self._latest += 1
+        return self.folder / _FILE.format(number=self._latest)
 
     def close(self) -> None:
         """Let go of the folder; what lies in it stays for the next process."""

@@ -281,7 +281,7 @@ class Keeper:
 
     def _opened(self, path: Path) -> Store | None:
         try:
-            return Store.open(path, self.home.spill, self._plan.limits)
+            return Store.open(path, self.home.spill(path), self._plan.limits)
         except MirrorBroken as error:
             logger.warning("mirror.not_reused cause=%s: %s", error.cause, error)
             self._given_up = error.cause
@@ -298,7 +298,7 @@ class Keeper:
 
         self.status = Status("being built", "building")
         path = self.home.new_file()
-        store = build(path, self.home.spill, self._plan.limits, self._sessions, told)
+        store = build(path, self.home.spill(path), self._plan.limits, self._sessions, told)
         rows = self.status.progress.rows if self.status.progress else 0
         seconds = monotonic() - began
         logger.info("mirror.built cause=%s rows=%d seconds=%.1f", self._given_up, rows, seconds)

@@ -30,12 +30,13 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 LAYOUT: Final[LiteralString] = """
 create table mirror (
     format integer, mirror_id uuid, token uuid, horizon bigint, as_of timestamp,
-    system_identifier varchar, timeline varchar, database_oid bigint, events_oid bigint, epoch uuid
+    system_identifier varchar, timeline varchar, database_oid bigint, events_oid bigint, epoch uuid,
+    events_definition varchar
 );
 create table calendars (
     project_id integer, timezone varchar, week_start varchar, tzdata varchar, changed_at bigint

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, Self
 
 import duckdb
@@ -26,7 +27,7 @@ Cursor = duckdb.DuckDBPyConnection
 _STATE: Final = """/* tidemark mirror state */
 select
     format, mirror_id, token, horizon, as_of,
-    system_identifier, timeline, database_oid, events_oid, epoch
+    system_identifier, timeline, database_oid, events_oid, epoch, events_definition
 from mirror"""
 
 # What DuckDB says when it can't read its own file, or has given the database up.
@@ -47,6 +48,9 @@ class Store:
         self._database = database
         self._spill = spill
         self._inode = path.stat().st_ino
+        self._lock = Lock()
+        self._users = 0
+        self._closing = False
 
     @classmethod
     def create(cls, path: Path, spill: Path, limits: DuckLimits) -> Self:
@@ -96,9 +100,10 @@ class Store:
         Raises:
             DeadlineExceeded: the block took longer than `limit`.
             MirrorBroken: the file can't be read.
-            MirrorUnavailable: memory or disk did not suffice.
+            MirrorUnavailable: memory or disk did not suffice, or the file is closed already.
         """
         with (
+            self._used(),
             self._explained(limit),
             closing(self._database.cursor()) as cursor,
             transaction(cursor),
@@ -114,7 +119,7 @@ class Store:
             MirrorBroken: the file can't be written any more.
             MirrorUnavailable: memory or disk did not suffice; nothing was written.
         """
-        with self._explained(None), closing(self._database.cursor()) as cursor:
+        with self._used(), self._explained(None), closing(self._database.cursor()) as cursor:
             cursor.execute("begin")
             try:
                 yield cursor
@@ -151,8 +156,31 @@ class Store:
             cursor.execute("checkpoint")
 
     def close(self) -> None:
-        """Close the file; questions under way end first."""
-        self._database.close()
+        """Close the file, at once or behind the last of the questions under way; none begins."""
+        with self._lock:
+            self._closing = True
+            idle = self._users == 0
+        if idle:
+            self._database.close()
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """Keep the database open for the block: DuckDB closes every cursor along with it."""
+        with self._lock:
+            if self._closing:
+                raise MirrorUnavailable("the mirror was thrown away just now", cause="closed")
+            self._users += 1
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closing and self._users == 0
+        if last:
+            self._database.close()
 
     @contextmanager
     def _explained(self, limit: timedelta | None) -> Iterator[None]:
@@ -182,7 +210,7 @@ def write_state(cursor: Cursor, state: State) -> None:
     """Put the file's account of itself, and with it everything of this transaction, in force."""
     cursor.execute("delete from mirror")
     cursor.execute(
-        "insert into mirror values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into mirror values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             FORMAT,
             state.mirror_id,

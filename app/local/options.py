@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class ServerOptions:
         stop_seconds: How long a server may take to stop before it is made to.
         wait_for_guests: Whether to keep the servers running at the end of the block while other
             processes use them.
+        settings: More of Postgres's own settings by name, or others than Tidemark's choice.
     """
 
     durable: bool = True
@@ -27,3 +29,4 @@ class ServerOptions:
     start_seconds: float = 60.0
     stop_seconds: float = 30.0
     wait_for_guests: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict)

@@ -137,6 +137,7 @@ class Postgres:
         }
         if not self._options.durable:
             settings |= _UNSAFE
+        settings |= self._options.settings
         if instance.postgres_port is not None:
             port = str(instance.postgres_port)
             return settings | {

@@ -4,12 +4,18 @@
 -- relies on: nothing but single rows
 -- why: pg_control_checkpoint() would name the old timeline for a while after a promotion; the name of the WAL file
 --   written now does not. The last column counts the triggers that no session can pass by.
+--   A table rewritten by DDL has another file; a trigger that was off for a while has another version of its row.
 select
     (select system_identifier::text from pg_control_system()) as system_identifier,
     case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
     (select oid::bigint from pg_database where datname = current_database()) as database_oid,
     'events'::regclass::oid::bigint as events_oid,
     epoch,
+    (
+        select concat_ws('.', pg_relation_filenode('events'), string_agg(xmin::text, '.' order by tgname))
+        from pg_trigger
+        where tgrelid = 'events'::regclass and not tgisinternal
+    ) as events_definition,
     removed_floor::text::bigint as removed_floor,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,

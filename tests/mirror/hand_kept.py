@@ -1,0 +1,85 @@
+"""A keeper without its thread: every step is a test's own, and nothing happens by itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Self
+
+from analytics.duck import DuckLimits
+from analytics.engines.mirrored import MirrorEngine
+from analytics.mirror.compaction import compact
+from analytics.mirror.home import MirrorHome
+from analytics.mirror.keeper import Keeper, Plan
+from analytics.mirror.state import State
+from analytics.mirror.store import Store, remove
+from analytics.mirror.verify import Verified, verify
+from tests.conftest import Database
+
+LIMITS = DuckLimits(threads=1, memory_megabytes=256)
+
+
+class HandKept(Keeper):
+    """A keeper that opens, builds, syncs, prunes and compacts when it is told to."""
+
+    def __init__(self, database: Database, folder: Path, limits: DuckLimits = LIMITS) -> None:
+        super().__init__(Plan(folder, database.reader, database.owner, limits))
+        self.database = database
+        self.engine = MirrorEngine(self)
+
+    def start(self) -> None:
+        """Take the folder, start no thread."""
+        self._home = MirrorHome.take(self._plan.folder)
+
+    def open_or_build(self) -> Store:
+        """Open what lies in the folder, or build; the mirror there is afterwards."""
+        with self._turn:
+            if self._store is None:
+                self._open_or_build()
+        return self.store()
+
+    def rebuild_now(self) -> None:
+        """Throw the mirror away, if there is one, and build it anew."""
+        self.rebuild()
+        self.open_or_build()
+
+    def prune(self) -> None:
+        with self._turn:
+            self._prune(self.store())
+
+    def compact(self) -> bool:
+        with self._turn:
+            return compact(self.store(), self._piled)
+
+    def verified(self) -> Verified:
+        """The whole file held against Postgres, roll-ups too."""
+        with self._turn:
+            return verify(self.store(), self.sessions, lambda *_: None)
+
+    def state(self) -> State:
+        """What the file says of itself."""
+        with self.store().reading(self.engine._timeout) as (_, state):
+            return state
+
+    def leave_files(self, folder: Path) -> None:
+        """Put into `folder` what the disk would hold if this process were killed now."""
+        own = folder / "0"
+        own.mkdir(parents=True, exist_ok=True)
+        for path in self.home.files():
+            for each in (path, path.with_name(f"{path.name}.wal")):
+                if each.exists():
+                    shutil.copyfile(each, own / each.name)
+
+    def close_for_good(self) -> None:
+        """Close, and throw the files away, as nobody will open them again."""
+        files = self.home.files()
+        self.close()
+        for path in files:
+            remove(path)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,306 @@
+"""Whether Postgres is still the one that the mirror was built from, and what tells."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from analytics.mirror import lease
+from analytics.mirror.errors import HistoryBroken, MirrorBroken
+from analytics.mirror.look import look
+from app.local.binaries import postgres_binary
+from tests.conftest import Database, new_database
+from tests.mirror.comparison import Comparison
+from tests.mirror.conftest import (
+    SHOP,
+    WINDOW,
+    Write,
+    cause_of_giving_up,
+    delete,
+    event_id,
+    insert,
+    superuser,
+)
+from tests.mirror.hand_kept import HandKept
+
+Exact = Callable[[], None]
+FAR_ABOVE = 10**12
+
+
+@pytest.fixture
+def dump(database: Database, tmp_path: Path) -> Callable[[], Path]:
+    def dump() -> Path:
+        path = tmp_path / "dump"
+        command = [postgres_binary("pg_dump"), "--format=custom", f"--file={path}", database.owner]
+        subprocess.run(command, check=True)
+        return path
+
+    return dump
+
+
+@pytest.fixture
+def other_database(servers: object) -> Iterator[Database]:
+    with new_database(servers, "template1") as database:  # type: ignore[arg-type]
+        yield database
+
+
+def restore(path: Path, url: str, *options: str) -> None:
+    command = [postgres_binary("pg_restore"), "--exit-on-error", "--no-comments", *options]
+    subprocess.run([*command, f"--dbname={url}", path], check=True)
+
+
+def test_dump_restored_into_another_database_is_another_history(
+    mirror: HandKept,
+    connect: Write,
+    dump: Callable[[], Path],
+    other_database: Database,
+    tmp_path: Path,
+) -> None:
+    writer = connect()
+    numbers = [insert(writer, user=user) for user in ("ann", "bob", "cid")]
+    mirror.open_or_build()
+    restore(dump(), other_database.admin)
+    mirror.leave_files(tmp_path / "other")
+    with HandKept(other_database, tmp_path / "other") as other:
+        comparison = Comparison(other)
+        with psycopg.connect(other_database.owner, autocommit=True) as elsewhere:
+            delete(elsewhere, numbers[0])
+            insert(elsewhere, user="dan")
+            other.open_or_build()
+            assert cause_of_giving_up(other) == "database_oid"
+            comparison.check(SHOP, WINDOW.questions(SHOP))
+            insert(elsewhere, user="eve")
+            comparison.check(SHOP, WINDOW.questions(SHOP))
+        comparison.close()
+
+
+def test_dump_restored_in_place_changes_only_the_table(
+    mirror: HandKept, connect: Write, exact: Exact, dump: Callable[[], Path]
+) -> None:
+    writer = connect()
+    insert(writer)
+    mirror.open_or_build()
+    dumped = dump()
+    insert(writer, user="lost")
+    mirror.sync()
+    restore(dumped, mirror.database.admin, "--clean")
+    # The token of the last sync is lost as well; put it back, to have the table alone tell.
+    state = mirror.state()
+    writer.execute("update mirror_leases set token = %s", [state.token])
+    assert cause_of_giving_up(mirror) == "events_oid"
+    exact()
+
+
+def test_rows_restored_with_numbers_above_the_counter_stay_in_the_tail(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    insert(writer)
+    check = "check (ingest_xid = pg_current_xact_id()) not valid"
+    writer.execute("alter table events drop constraint ck_events_ingest_xid")
+    writer.execute(
+        "insert into events (project_id, event_id, occurred_at, user_id, event_type, ingest_xid)"
+        " select project_id, gen_random_uuid(), occurred_at, user_id || number, event_type,"
+        " %s::text::xid8 from events, generate_series(1, 5) as number",
+        [str(FAR_ABOVE)],
+    )
+    writer.execute(f"alter table events add constraint ck_events_ingest_xid {check}")  # type: ignore[arg-type]
+    mirror.open_or_build()
+    exact()
+    insert(writer, user="bob")
+    mirror.sync()
+    exact()
+    writer.execute("delete from events where user_id = 'ann1'")
+    writer.execute("update events set user_id = 'cid' where user_id = 'ann2'")
+    exact()
+    mirror.sync()
+    assert mirror.verified().ok
+    exact()
+
+
+def test_lease_that_knows_another_sync_means_a_state_put_back(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    """As after a data directory was put back: everything else is the same."""
+    writer = connect()
+    mirror.open_or_build()
+    for user in ("ann", "bob", "cid"):
+        row = writer.execute("select token, previous_token from mirror_leases").fetchone()
+        insert(writer, user=user)
+        mirror.sync()
+    # Two syncs ago; one ago would be that of a file whose commit failed.
+    writer.execute(
+        "update mirror_leases set token = %s, previous_token = %s",
+        [row[1], None],  # type: ignore[index]
+    )
+    assert cause_of_giving_up(mirror) == "token"
+    exact()
+
+
+def test_file_that_missed_its_commit_goes_on_from_where_it_was(
+    mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    mirror.open_or_build()
+    insert(writer)
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        patch.setattr("analytics.mirror.sync.write_state", fail)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                mirror.sync()
+            exact()
+    mirror.sync()
+    assert mirror.verified().ok
+    exact()
+
+
+def test_truncate_waits_for_a_look(mirror: HandKept, connect: Write) -> None:
+    mirror.open_or_build()
+    writer = connect()
+    writer.execute("set lock_timeout = '50ms'")
+    with (
+        look(mirror.sessions, mirror.state(), SHOP.id, timedelta(seconds=5)),
+        pytest.raises(psycopg.errors.LockNotAvailable),
+    ):
+        writer.execute("truncate events")
+    writer.execute("truncate events")
+
+
+def test_truncate_under_way_is_waited_for_before_anything_is_read(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    """A snapshot of before it would still see the old epoch, but none of the tail's rows."""
+    writer = connect()
+    insert(writer)
+    mirror.open_or_build()
+    insert(writer, user="bob")
+    truncating = connect(open_transaction=True)
+    truncating.execute("truncate events")
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(mirror.engine.answer, WINDOW.questions(SHOP)[0])
+        _wait_for_lock(mirror)
+        truncating.commit()
+        with pytest.raises(MirrorBroken) as caught:
+            answer.result()
+    assert caught.value.cause == "epoch"
+    mirror.open_or_build()
+    exact()
+
+
+def _wait_for_lock(mirror: HandKept) -> None:
+    """Until a session of the mirror waits for a lock."""
+    waiting = (
+        "select count(*) from pg_locks join pg_stat_activity using (pid)"
+        " where not granted and application_name = 'tidemark mirror'"
+        " and datname = current_database()"
+    )
+    with superuser(mirror) as admin:
+        while admin.execute(waiting).fetchone() == (0,):
+            admin.execute("select pg_sleep(0.005)")
+
+
+def test_removals_pruned_while_the_mirror_slept_past_its_lease(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    insert(writer, user="bob")
+    mirror.open_or_build()
+    delete(writer, number)
+    writer.execute("update mirror_leases set expires_at = now()")
+    assert lease.prune(writer) == 1
+    assert cause_of_giving_up(mirror) == "floor"
+    exact()
+
+
+def test_living_lease_keeps_what_its_mirror_needs(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    mirror.open_or_build()
+    delete(writer, number)
+    assert lease.prune(writer) == 0
+    exact()
+    mirror.sync()
+    assert lease.prune(writer) == 1
+    exact()
+
+
+def test_counter_below_the_tidemark(mirror: HandKept, connect: Write, exact: Exact) -> None:
+    insert(connect())
+    mirror.open_or_build()
+    with mirror.store().writing() as cursor:
+        cursor.execute("update mirror set horizon = horizon + 1000000")
+    assert cause_of_giving_up(mirror) == "counter"
+    exact()
+
+
+@pytest.mark.parametrize("state", ["disable", "enable", "enable replica"])
+def test_trigger_that_sessions_can_pass_by(mirror: HandKept, connect: Write, state: str) -> None:
+    writer = connect()
+    mirror.open_or_build()
+    for trigger in ("events_log_deleted", "events_log_updated", "events_stamp_version"):
+        writer.execute(f"alter table events {state} trigger {trigger}")  # type: ignore[arg-type]
+        with pytest.raises(HistoryBroken, match="triggers") as caught:
+            mirror.engine.answer(WINDOW.questions(SHOP)[0])
+        assert caught.value.cause == "triggers"
+        writer.execute(f"alter table events enable always trigger {trigger}")  # type: ignore[arg-type]
+        mirror.open_or_build()
+
+
+def test_removal_past_disabled_triggers_is_noticed_after_they_are_back(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    mirror.open_or_build()
+    writer.execute("alter table events disable trigger all")
+    delete(writer, number)
+    for trigger in ("stamp_version", "log_deleted", "log_updated", "start_epoch"):
+        writer.execute(f"alter table events enable always trigger events_{trigger}")  # type: ignore[arg-type]
+    assert cause_of_giving_up(mirror) == "events_definition"
+    exact()
+
+
+def test_column_rewritten_by_ddl_is_noticed(mirror: HandKept, connect: Write, exact: Exact) -> None:
+    writer = connect()
+    insert(writer, user="Ann")
+    insert(writer, user="ann")
+    mirror.open_or_build()
+    writer.execute(
+        'alter table events alter column user_id type text collate "C" using lower(user_id)'
+    )
+    assert cause_of_giving_up(mirror) == "events_definition"
+    exact()
+
+
+def test_upkeep_of_the_table_changes_no_history(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    insert(writer, user="bob")
+    mirror.open_or_build()
+    before = mirror.state().mirror_id
+    delete(writer, number)
+    for upkeep in ("vacuum (freeze, analyze) events", "reindex table events"):
+        writer.execute(upkeep)  # type: ignore[arg-type]
+        exact()
+    writer.execute("create index extra on events (user_id)")
+    writer.execute("alter table events add column extra text not null default 'x'")
+    insert(writer, user="cid")
+    writer.execute("update events set extra = 'y' where event_id <> %s", [event_id(0)])
+    exact()
+    mirror.sync()
+    assert (mirror.verified().ok, mirror.state().mirror_id) == (True, before)
