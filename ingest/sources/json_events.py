@@ -11,13 +11,15 @@ are written.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.columns import ColumnOptions
 from ingest.identifiers import parse_uuid
@@ -34,8 +36,9 @@ from ingest.rejects import (
 from ingest.rules import MAX_DEPTH
 from ingest.sources.source import Place, RawBatch
 
-# Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits.
-_MAY_BE_ROUNDED: Final = re.compile(rb"[0-9.]{17}|[0-9][eE][+-]?[0-9]{3}")
+# Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits. Hex
+# digits of a UUID look like numbers too; but these stand behind a quote.
+_MAY_BE_ROUNDED: Final = r"(?:^|[\s:,\[])-?[0-9](?:[0-9.]{16}|[0-9.]*[eE][+-]?[0-9]{3})"
 _MAX_INT_DIGITS: Final = 4_300  # Python's own bound; longer than any user_id may be
 _MAY_BE_INTEGERS: Final = ("event_id", "user_id")
 _TYPES: Final = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
@@ -82,9 +85,30 @@ def decoded(text: bytes) -> Any:
         RecursionError: It nests too deep.
     """
     value = orjson.loads(text)
-    if _MAY_BE_ROUNDED.search(text):
-        value = json.loads(text, parse_int=Number, parse_float=Number)
-    return value
+    return _exactly(text) if _may_be_rounded([text])[0] else value
+
+
+def _exactly(text: bytes) -> Any:
+    return json.loads(text, parse_int=Number, parse_float=Number)
+
+
+def _may_be_rounded(texts: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+    """Which texts hold a number that orjson would round. By Arrow: `re` takes ten times as long."""
+    found: npt.NDArray[np.bool_] = pc.match_substring_regex(
+        pa.array(texts, pa.large_binary()), _MAY_BE_ROUNDED
+    ).to_numpy(zero_copy_only=False)
+    return found
+
+
+def decoded_all(texts: Sequence[bytes]) -> list[Any]:
+    """The values of many JSON texts without line ends, Broken for those that have none."""
+    try:
+        values = list(map(orjson.loads, texts))
+        for index in np.flatnonzero(_may_be_rounded(texts)).tolist():
+            values[index] = _exactly(texts[index])
+    except (orjson.JSONDecodeError, RecursionError):
+        return list(map(decoded_or_broken, texts))
+    return values
 
 
 def decoded_or_broken(text: bytes) -> Any:
