@@ -63,8 +63,7 @@ class BatchWriter:
             await _copy(connection, encoded, "events")
 
         async def staged(connection: asyncpg.Connection) -> int:
-            await connection.execute(_CREATE_STAGING)
-            await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
+            await copy_staged(connection, encoded)
             status = await connection.execute(_INSERT_STAGED)
             return int(status.rpartition(" ")[2])
 
@@ -78,6 +77,12 @@ class BatchWriter:
         inserted = await committed(self._pool, staged)
         self._expects_duplicates = inserted < rows
         return Written(inserted, staged=True)
+
+
+async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> None:
+    """Copies encoded rows into the staging table, which holds them to the transaction's end."""
+    await connection.execute(_CREATE_STAGING)
+    await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
 
 
 async def _copy(
