@@ -60,7 +60,7 @@ class BatchWriter:
         """
 
         async def straight(connection: asyncpg.Connection) -> None:
-            await _copy(connection, encoded, "events")
+            await copy_straight(connection, encoded)
 
         async def staged(connection: asyncpg.Connection) -> int:
             await connection.execute(_CREATE_STAGING)
@@ -78,6 +78,25 @@ class BatchWriter:
         inserted = await committed(self._pool, staged)
         self._expects_duplicates = inserted < rows
         return Written(inserted, staged=True)
+
+
+async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
+    """Encoded rows into the events table.
+
+    Raises:
+        asyncpg.UniqueViolationError: One of them is there already.
+    """
+    await _copy(connection, encoded, "events")
+
+
+async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]:
+    """Encoded rows with distinct ids into the events table where they are new; the ids of these.
+
+    Within the caller's transaction.
+    """
+    await connection.execute(_CREATE_STAGING)
+    await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
+    return {row[0].bytes for row in await connection.fetch(_INSERT_STAGED + "returning event_id")}
 
 
 async def _copy(
