@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from analytics.errors import InvalidInput
@@ -12,6 +12,30 @@ from ingest.rejects import shortened, shown
 
 _OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SHOWN_COLUMNS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnOptions:
+    """Which columns of a source are those of an event, where the names differ.
+
+    Attributes:
+        names: Column of an event -> its name in the source; those not named here go by their own.
+        rest: Whether all other columns are folded into properties.
+        derive_ids: Whether event ids are made from the rows' content (see ingest.derived) instead
+            of being read.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    rest: bool = False
+    derive_ids: bool = False
+
+    def __post_init__(self) -> None:
+        for column, name in self.names.items():
+            if column not in COLUMNS or not name:
+                raise InvalidInput(
+                    f"There is no column {shown(column)} of an event to map {shown(name)} to; map"
+                    f" one of {', '.join(COLUMNS)}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 InvalidInput
 ├── InvalidJson        a body is not JSON, or neither an array nor an object
+├── ContentTooLarge    a source holds more than it may, decompressed
 ├── InvalidEvents      some events of a request can't be taken, so none was
 └── InputEndedBadly    a source broke off after rows before it were committed
 Transient
@@ -23,6 +24,12 @@ class InvalidJson(InvalidInput):
     """The body is not a JSON array of events."""
 
     code = "invalid_json"
+
+
+class ContentTooLarge(InvalidInput):
+    """The input is larger than allowed, decompressed; send it in parts."""
+
+    code = "content_too_large"
 
 
 class InvalidEvents(InvalidInput):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import asyncpg
+import pyarrow as pa
 
 from analytics.errors import InvalidInput
 from analytics.events import ProjectId
@@ -25,6 +26,7 @@ from ingest.encode import Encoder, default_encoder
 from ingest.errors import InputEndedBadly, LoadInterrupted, LoadRefused
 from ingest.rejects import Reject, RejectSink
 from ingest.report import Progress, Report
+from ingest.rules import NO_RULES, Rules, project_namespace
 from ingest.sources.source import RawBatch, Source
 from ingest.validate import validate
 
@@ -40,11 +42,13 @@ class LoadOptions:
             gain nothing, and the first and last can't overlap with anything (docs/adr/0004).
         kept_rejects: How many rejects the report keeps.
         encoder: Encodes rows for COPY.
+        rules: What is asked of values. Without a namespace, the project's is taken.
     """
 
     batch_rows: int = 65_536
     kept_rejects: int = 100
     encoder: Encoder = field(default_factory=default_encoder)
+    rules: Rules = NO_RULES
 
 
 _DEFAULTS: Final = LoadOptions()
@@ -75,7 +79,12 @@ async def load(
     began = time.perf_counter()
     report = Report()
     writer = BatchWriter(pool)
-    prepare = partial(_prepare, source.batches(options.batch_rows), project_id, options.encoder)
+    rules = options.rules
+    if rules.namespace is None:
+        rules = replace(rules, namespace=project_namespace(project_id))
+    prepare = partial(
+        _prepare, source.batches(options.batch_rows), rules, partial(options.encoder, project_id)
+    )
     upcoming = asyncio.create_task(asyncio.to_thread(prepare))
     try:
         while (batch := await asyncio.shield(upcoming)) is not None:
@@ -116,19 +125,19 @@ class _Prepared:
 
 
 def _prepare(
-    batches: Iterator[RawBatch], project_id: ProjectId, encoder: Encoder
+    batches: Iterator[RawBatch], rules: Rules, encode: Callable[[pa.RecordBatch], bytes]
 ) -> _Prepared | None:
     raw = next(batches, None)
     if raw is None:
         return None
-    checked = validate(raw)
+    checked = validate(raw, rules)
     events, repeated = distinct_by_id(checked.events)
     return _Prepared(
         rows=checked.rows,
         distinct=len(events),
         repeated=repeated,
         rejects=checked.rejects,
-        encoded=encoder(project_id, events),
+        encoded=encode(events),
         bytes_read=raw.bytes_read,
     )
 

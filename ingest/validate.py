@@ -18,6 +18,7 @@ from analytics.events import COLUMNS, MAX_TEXT_CHARACTERS
 from ingest.identifiers import parse_uuid, parse_uuids
 from ingest.properties import EMPTY, check_properties
 from ingest.rejects import Code, Reject, shown
+from ingest.rules import NO_RULES, Rules
 from ingest.sources.source import RawBatch
 from ingest.timestamps import INSTANT, parse_timestamps
 
@@ -63,7 +64,7 @@ class _Fault(NamedTuple):
 _Column = tuple[pa.Array, dict[int, _Fault]]
 
 
-def validate(batch: RawBatch) -> Checked:
+def validate(batch: RawBatch, rules: Rules = NO_RULES) -> Checked:  # noqa: ARG001
     """Tells the events of a batch from the rows that are none."""
     columns = {
         "event_id": _event_ids(batch.columns["event_id"]),

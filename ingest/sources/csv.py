@@ -25,7 +25,7 @@ from ingest.sources.records import (
     RegularBlock,
     as_irregular,
 )
-from ingest.sources.source import RawBatch
+from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 
 _COMMA, _RETURN = b",\r"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -34,8 +34,9 @@ _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 class CsvSource:
     """Events in a CSV stream. Positions are lines of the file, the header's being 1."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, options: SourceOptions = NO_OPTIONS) -> None:
         self._stream = stream
+        self._options = options
         self._ignored: tuple[str, ...] = ()
 
     @property

@@ -18,13 +18,19 @@ from typing import Any, Final, NamedTuple
 import orjson
 import pyarrow as pa
 
+from analytics.errors import InvalidInput
 from analytics.events import COLUMNS, REQUIRED_COLUMNS
 from ingest.errors import InvalidJson
 from ingest.identifiers import parse_uuid
 from ingest.properties import EMPTY, MAX_DEPTH
 from ingest.rejects import MAX_RAW_CHARACTERS, Code, Reject, Unit, shortened, shown
-from ingest.sources.source import Place, RawBatch
+from ingest.sources.compression import ByteStream
+from ingest.sources.source import NO_OPTIONS, Place, RawBatch, SourceOptions
 
+MAX_JSON_BYTES: Final = 256 << 20
+"""A JSON array is held in memory as a whole; larger ones have to come in another format."""
+
+_CHUNK_BYTES: Final = 1 << 20
 # Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits.
 _MAY_BE_ROUNDED: Final = re.compile(rb"[0-9.]{17}|[0-9][eE][+-]?[0-9]{3}")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -44,8 +50,9 @@ class JsonSource:
 
     ignored_columns: tuple[str, ...] = ()
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    def __init__(self, stream: ByteStream, options: SourceOptions = NO_OPTIONS) -> None:
+        self._stream = stream
+        self._options = options
 
     def batches(self, max_rows: int) -> Iterator[RawBatch]:
         """The events in order, at most `max_rows` at a time.
@@ -53,8 +60,9 @@ class JsonSource:
         Raises:
             InvalidJson: The input is not JSON, or neither an array nor an object.
         """
-        elements = _elements(self._body)
-        unread = len(self._body)
+        body = _whole(self._stream)
+        elements = _elements(body)
+        unread = len(body)
         for first in range(0, len(elements), max_rows):
             yield _batch(elements[first : first + max_rows], first, unread)
             unread = 0
@@ -67,6 +75,17 @@ def read_json(body: bytes) -> RawBatch:
         InvalidJson: The input is not JSON, or neither an array nor an object.
     """
     return _batch(_elements(body), 0, len(body))
+
+
+def _whole(stream: ByteStream) -> bytes:
+    body = bytearray()
+    while chunk := stream.read(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_JSON_BYTES:
+            raise InvalidInput(
+                f"The JSON file is larger than {MAX_JSON_BYTES >> 20} MiB; split it, or make it CSV"
+            )
+    return bytes(body)
 
 
 def _elements(body: bytes) -> list[Any]:

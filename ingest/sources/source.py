@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from ingest.columns import ColumnOptions
 from ingest.rejects import Reject, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How a source is read.
+
+    Attributes:
+        columns: Which of its columns are those of an event.
+        max_content_bytes: How much it may hold, decompressed; None for any amount.
+        spool_directory: Existing folder for temporary files; None for the system's own.
+    """
+
+    columns: ColumnOptions = field(default_factory=ColumnOptions)
+    max_content_bytes: int | None = None
+    spool_directory: Path | None = None
+
+
+NO_OPTIONS: Final = SourceOptions()
 
 
 class Place(NamedTuple):
