@@ -11,9 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from analytics.answer import Answer
 from analytics.questions.question import Question
-from app.accounts import keys
 from app.accounts.keys import KeyHolder, Scope
-from app.database.pools import transaction
 from app.lifespan import Resources
 from app.problems import Forbidden, Unauthenticated
 
@@ -43,8 +41,7 @@ async def key_holder(
     """
     if credentials is None:
         raise Unauthenticated
-    async with transaction(held.accounts) as connection:
-        holder = await keys.holder(connection, credentials.credentials)
+    holder = await held.keys.ask(credentials.credentials)
     if holder is None:
         raise Unauthenticated(
             "This API key is unknown, revoked or expired; `tidemark key create` makes one."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict
 
 import asyncpg
@@ -14,12 +18,20 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
+from app.accounts.keys import KeyHolder, key_holders
 from app.database.pools import events_pool, sqlalchemy_engine
+from app.intake import Intake
+from app.observability import Metrics
 from app.servers import given
 from app.settings import Settings
+from app.throttle import EventThrottle, throttle_client
+from app.together import Together
 
 # Questions are answered in threads; more of them at once than cores only make each other slower.
 QUESTIONS_AT_ONCE = 4
+OTHER_THREADS = 8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,8 @@ class Resources:
     engines: Engines
     questions: CapacityLimiter
     redis: Redis | None
+    keys: Together[str, KeyHolder | None]
+    intake: Intake
 
 
 class State(TypedDict):
@@ -40,18 +54,20 @@ class State(TypedDict):
     resources: Resources
 
 
-def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
+def lifespan(
+    settings: Settings, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     """The lifespan of an app with these settings."""
 
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[State]:
         async with AsyncExitStack() as stack:
-            yield State(resources=await _open(settings, stack))
+            yield State(resources=await _open(settings, metrics, stack))
 
     return run
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> Resources:
+async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Resources:
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
     accounts = sqlalchemy_engine(servers.writer)
@@ -63,4 +79,21 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Resources:
     if servers.redis is not None:
         redis = Redis.from_url(servers.redis, socket_timeout=0.5, socket_connect_timeout=0.5)
         stack.push_async_callback(redis.aclose)
-    return Resources(settings, accounts, events, engines, CapacityLimiter(QUESTIONS_AT_ONCE), redis)
+    questions = CapacityLimiter(QUESTIONS_AT_ONCE)
+    keys = Together[str, KeyHolder | None](partial(key_holders, accounts))
+    intake = Intake(settings, events, _throttle(servers.redis, settings, metrics, stack), metrics)
+    # Threads that wait for a body's sender must leave some to others.
+    threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
+    asyncio.get_running_loop().set_default_executor(threads)
+    return Resources(settings, accounts, events, engines, questions, redis, keys, intake)
+
+
+def _throttle(
+    url: str | None, settings: Settings, metrics: Metrics, stack: AsyncExitStack
+) -> EventThrottle | None:
+    if url is None:
+        log.warning("throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept")
+        return None
+    redis = throttle_client(url)
+    stack.push_async_callback(redis.aclose)
+    return EventThrottle(redis, settings.rate_limit, metrics)

@@ -38,9 +38,7 @@ AWAY: Final = (
 
 _WAITS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds before each attempt: a restart's time
 _XID: Final = "select pg_current_xact_id()::text"
-_IMPATIENT_XID: Final = (
-    "select pg_current_xact_id()::text, set_config('lock_timeout', $1, is_local => true)"
-)
+_IMPATIENT_XID: Final = "select pg_current_xact_id()::text, set_config('lock_timeout', $1, true)"
 _STATUS: Final = "select pg_xact_status($1::text::xid8)"
 
 

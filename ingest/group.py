@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence, Set
+from collections.abc import Container, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice, pairwise
 from typing import Any, Final, NamedTuple
@@ -20,9 +20,19 @@ import pyarrow as pa
 from analytics.events import COLUMNS, ProjectId
 from ingest.commit import ContactLost, committed
 from ingest.errors import InvalidEvents
-from ingest.outcome import SmallResult, Way, ids_of, refusals_named, told_apart
+from ingest.outcome import (
+    BatchSink,
+    IdHeld,
+    SmallResult,
+    Way,
+    ids_of,
+    nobody,
+    refusals_named,
+    told_apart,
+)
 from ingest.policy import OnReject
 from ingest.rejects import Reject
+from ingest.rules import NO_RULES, Rules, project_namespace
 from ingest.sources.source import Place, RawBatch
 from ingest.validate import validate
 
@@ -92,9 +102,18 @@ class Judged:
 class GroupCommit:
     """Collects requests and writes them, one group after the other."""
 
-    def __init__(self, pool: asyncpg.Pool, *, linger: float = LINGER_SECONDS) -> None:
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        rules: Rules = NO_RULES,
+        *,
+        linger: float = LINGER_SECONDS,
+        committed: BatchSink = nobody,
+    ) -> None:
         self._pool = pool
+        self._rules = rules
         self._linger = linger
+        self._told = committed
         self._waiting: deque[Request] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
@@ -108,7 +127,7 @@ class GroupCommit:
         written all the same.
 
         Raises:
-            InvalidEvents, ContactLost, EventsRefused, NotWritable: As SmallWriter.write says.
+            InvalidEvents, ContactLost, EventsRefused, IdHeld, NotWritable: As SmallWriter.write.
         """
         request = Request(project_id, batch, on_reject, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
@@ -145,12 +164,13 @@ class GroupCommit:
     async def _write(self, group: Sequence[Request], patience: str) -> None:
         """Writes a group and tells each of its requests; each alone where all together fail."""
         try:
-            answers = await self._written(judge(group), patience)
+            answers = await self._written(judge(group, self._rules), patience)
         except ContactLost as error:
             for request in group:
                 request.hears(error)
         except Exception as error:  # noqa: BLE001 - raised by the request that it belongs to
-            if len(group) == 1:
+            patient = patience == REQUEST_PATIENCE
+            if len(group) == 1 and (patient or not isinstance(error, IdHeld)):
                 group[0].hears(error)
                 return
             for request in group:
@@ -183,17 +203,33 @@ class GroupCommit:
             return {(project_id, event_id.bytes) for project_id, event_id in found}
 
         with refusals_named():
-            return await committed(self._pool, insert, lock_timeout=patience)
+            new = await committed(self._pool, insert, lock_timeout=patience)
+        self._told(Way.INSERT, len(events))
+        return new
 
 
-def judge(group: Sequence[Request]) -> list[Judged]:
-    """Tells the events of each request from what is none, all requests in one go."""
+def judge(group: Sequence[Request], rules: Rules) -> list[Judged]:
+    """Tells the events of each request from what is none, those of a project in one go."""
+    places: dict[ProjectId, list[int]] = {}
+    for place, request in enumerate(group):
+        places.setdefault(request.project_id, []).append(place)
+    judged: dict[int, Judged] = {}
+    for project_id, own in places.items():
+        found = _judge(
+            [group[place] for place in own], replace(rules, namespace=project_namespace(project_id))
+        )
+        judged.update(zip(own, found, strict=True))
+    return [judged[place] for place in range(len(group))]
+
+
+def _judge(group: Sequence[Request], rules: Rules) -> list[Judged]:
+    """The same for requests of one project."""
     sizes = [len(request.batch.columns["event_id"]) for request in group]
     joined = {
         name: pa.concat_arrays([request.batch.columns[name] for request in group])
         for name in COLUMNS
     }
-    checked = validate(RawBatch(joined, group[0].batch.unit, _numbered, (), 0))
+    checked = validate(RawBatch(joined, group[0].batch.unit, _numbered, (), 0), rules)
     faults = {reject.position: reject for reject in checked.rejects}
     ids, instants, *texts = checked.events.columns
     columns = (ids, instants.cast(pa.string()), *texts)
@@ -224,12 +260,10 @@ def _placed(batch: RawBatch, faults: Sequence[Reject], rows: Sequence[int]) -> t
     return tuple(sorted((*batch.rejects, *found), key=lambda reject: reject.position))
 
 
-def _answer(one: Judged, first: Mapping[Key, Event], new: Set[Key]) -> SmallResult | InvalidEvents:
+def _answer(
+    one: Judged, first: Mapping[Key, Event], new: Container[Key]
+) -> SmallResult | InvalidEvents:
     if one.rejects and one.request.on_reject is OnReject.ABORT:
         return InvalidEvents(one.rejects, one.request.batch.rows)
-    own = {
-        event.event_id
-        for event in one.events
-        if event[:2] in new and first[event[:2]] is event
-    }
+    own = {event.event_id for event in one.events if event[:2] in new and first[event[:2]] is event}
     return told_apart([event.event_id for event in one.events], own, one.rejects, Way.INSERT)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -15,8 +14,6 @@ from asyncpg.pgproto import pgproto
 from analytics.errors import Terminal, Transient
 from ingest.rejects import Reject
 
-Key = TypeVar("Key", bound=Hashable)
-
 
 class Way(StrEnum):
     """How a batch went into the table."""
@@ -24,6 +21,14 @@ class Way(StrEnum):
     INSERT = "insert"
     COPY = "copy"
     STAGED = "staged"
+
+
+BatchSink = Callable[[Way, int], None]
+"""Told of each batch once it is committed: the way it took, and how many rows it had."""
+
+
+def nobody(_way: Way, _rows: int) -> None:
+    """Where nobody wants to know."""
 
 
 class EventsRefused(Terminal):
@@ -36,6 +41,12 @@ class NotWritable(Transient):
     """Postgres takes no events just now; none of the request was written. Try again."""
 
     code = "not_writable"
+
+
+class IdHeld(Transient):
+    """Another transaction holds one of the events' ids; try again when it has ended."""
+
+    code = "id_held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ def refusals_named() -> Iterator[None]:
 
     Raises:
         EventsRefused: It refuses the events themselves.
+        IdHeld: Another transaction was in the way for too long.
         NotWritable: It refuses to write, whatever the events.
     """
     try:
@@ -90,9 +102,7 @@ def refusals_named() -> Iterator[None]:
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise EventsRefused(f"Postgres refuses the events: {_line(error)}") from error
     except asyncpg.LockNotAvailableError as error:
-        raise NotWritable(
-            "Another transaction holds one of the events' ids; try again when it has ended"
-        ) from error
+        raise IdHeld from error
     except asyncpg.PostgresError as error:
         raise NotWritable(
             f"Postgres takes no events just now: {_line(error)}. None was written; try again"

@@ -8,9 +8,11 @@ an INSERT, and a tenth of it for each event more: the two cross near COPY_FROM_R
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 import asyncpg
+import pyarrow as pa
 
 from analytics.events import ProjectId
 from ingest.commit import committed
@@ -19,11 +21,11 @@ from ingest.distinct import distinct_by_id
 from ingest.encode import Encoder, default_encoder
 from ingest.errors import InvalidEvents
 from ingest.group import GroupCommit
-from ingest.outcome import SmallResult, Way, refusals_named, told_apart
+from ingest.outcome import BatchSink, SmallResult, Way, nobody, refusals_named, told_apart
 from ingest.policy import OnReject
-from ingest.rejects import Reject
+from ingest.rules import NO_RULES, Rules, project_namespace
 from ingest.sources.source import RawBatch
-from ingest.validate import validate
+from ingest.validate import Checked, validate
 
 COPY_FROM_ROWS: Final = 100
 COPY_FROM_BYTES: Final = 256 << 10
@@ -33,10 +35,15 @@ COPY_FROM_BYTES: Final = 256 << 10
 class SmallWriter:
     """Writes requests whose events are all in memory."""
 
-    def __init__(self, pool: asyncpg.Pool, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, rules: Rules = NO_RULES, *, committed: BatchSink = nobody
+    ) -> None:
+        """`committed` is told of each batch: the way it took, and its rows."""
         self._pool = pool
-        self._group = GroupCommit(pool)
-        self._encode = encoder or default_encoder()
+        self._rules = rules
+        self._told = committed
+        self._group = GroupCommit(pool, rules, committed=committed)
+        self._encode = default_encoder()
 
     async def write(
         self, project_id: ProjectId, batch: RawBatch, on_reject: OnReject = OnReject.ABORT
@@ -48,17 +55,23 @@ class SmallWriter:
             ContactLost: Postgres stayed away; whether the events are in the table is known to
                 nobody, or they are not. Sending them again is safe.
             EventsRefused: Postgres refuses them.
+            IdHeld: Another transaction, still open, has written one of them.
+            NotWritable: Postgres takes nothing just now, a full disk say.
         """
         if batch.rows < COPY_FROM_ROWS and batch.bytes_read < COPY_FROM_BYTES:
             return await self._group.write(project_id, batch, on_reject)
-        prepared = await asyncio.to_thread(_prepare, self._encode, project_id, batch, on_reject)
-        return await self._copy(*prepared)
+        rules = replace(self._rules, namespace=project_namespace(project_id))
+        checked = await asyncio.to_thread(validate, batch, rules)
+        if checked.rejects and on_reject is OnReject.ABORT:
+            raise InvalidEvents(checked.rejects, checked.rows)
+        return await self._copy(project_id, checked)
 
-    async def _copy(
-        self, ids: list[bytes], encoded: bytes, rejects: tuple[Reject, ...]
-    ) -> SmallResult:
-        if not ids:
-            return SmallResult([], [], rejects)
+    async def _copy(self, project_id: ProjectId, checked: Checked) -> SmallResult:
+        if not len(checked.events):
+            return SmallResult([], [], checked.rejects)
+        ids, encoded = await asyncio.to_thread(_encoded, self._encode, project_id, checked.events)
+        new: set[bytes] | None = None
+        way = Way.COPY
         with refusals_named():
             try:
                 await committed(self._pool, lambda connection: copy_straight(connection, encoded))
@@ -66,17 +79,14 @@ class SmallWriter:
                 new = await committed(
                     self._pool, lambda connection: copy_staged(connection, encoded)
                 )
-                return told_apart(ids, new, rejects, Way.STAGED)
-        return told_apart(ids, None, rejects, Way.COPY)
+                way = Way.STAGED
+        self._told(way, len(checked.events))
+        return told_apart(ids, new, checked.rejects, way)
 
 
-def _prepare(
-    encode: Encoder, project_id: ProjectId, batch: RawBatch, on_reject: OnReject
-) -> tuple[list[bytes], bytes, tuple[Reject, ...]]:
-    """The ids of the good events in the request's order, the events encoded, and the others."""
-    checked = validate(batch)
-    if checked.rejects and on_reject is OnReject.ABORT:
-        raise InvalidEvents(checked.rejects, checked.rows)
-    distinct, _ = distinct_by_id(checked.events)
-    ids = checked.events.column("event_id").to_pylist()
-    return ids, encode(project_id, distinct), checked.rejects
+def _encoded(
+    encode: Encoder, project_id: ProjectId, events: pa.RecordBatch
+) -> tuple[list[bytes], bytes]:
+    """The ids of events in the order given, and the events, each id once, for COPY."""
+    distinct, _ = distinct_by_id(events)
+    return events.column("event_id").to_pylist(), encode(project_id, distinct)

@@ -136,7 +136,7 @@ def test_body_that_holds_no_events_is_refused(
 
 def test_body_of_another_type_is_refused(client: TestClient, caller: Caller) -> None:
     answer = client.post(
-        "/api/events", content="a,b", headers={**caller.ingest, "Content-Type": "text/csv"}
+        "/api/events", content="a,b", headers={**caller.ingest, "Content-Type": "text/html"}
     )
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
