@@ -20,8 +20,11 @@ bearer = HTTPBearer(
 )
 
 
-def resources(request: Request) -> Resources:
-    """What the serving process holds open."""
+async def resources(request: Request) -> Resources:
+    """What the serving process holds open.
+
+    Not a plain function: FastAPI would run that in a thread, for a third of a small request's time.
+    """
     held = request.state.resources
     assert isinstance(held, Resources)  # noqa: S101 - put there by the lifespan
     return held
@@ -30,8 +33,11 @@ def resources(request: Request) -> Resources:
 Held = Annotated[Resources, Depends(resources)]
 
 
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
 async def key_holder(
-    held: Held, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request, credentials: HTTPAuthorizationCredentials | None
 ) -> KeyHolder:
     """Whoever the request's key lets in.
 
@@ -41,7 +47,7 @@ async def key_holder(
     """
     if credentials is None:
         raise Unauthenticated
-    holder = await held.keys.ask(credentials.credentials)
+    holder = await (await resources(request)).keys.ask(credentials.credentials)
     if holder is None:
         raise Unauthenticated(
             "This API key is unknown, revoked or expired; `tidemark key create` makes one."
@@ -49,8 +55,9 @@ async def key_holder(
     return holder
 
 
-def _with_scope(scope: Scope) -> Callable[[KeyHolder], Awaitable[KeyHolder]]:
-    async def check(holder: Annotated[KeyHolder, Depends(key_holder)]) -> KeyHolder:
+def _with_scope(scope: Scope) -> Callable[[Request, Credentials], Awaitable[KeyHolder]]:
+    async def check(request: Request, credentials: Credentials) -> KeyHolder:
+        holder = await key_holder(request, credentials)
         if holder.scope is not scope:
             raise Forbidden(
                 f"This key has the scope {holder.scope}; this needs a key of the scope {scope}."
@@ -71,7 +78,7 @@ class Asking(Protocol):
         """The answer. Raises what the engine raises."""
 
 
-def asking(held: Held) -> Asking:
+async def asking(held: Held) -> Asking:
     """Engines are synchronous: each question gets a thread, and few at once."""
 
     async def ask(question: Question[Any], engine: str | None = None) -> Answer[Any]:

@@ -14,8 +14,10 @@ import asyncio
 import logging
 import math
 import time
+from collections import Counter
+from collections.abc import Sequence
 from inspect import isawaitable
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastapi_limiter.depends import RateLimiter
 from pyrate_limiter import (
@@ -36,6 +38,7 @@ from redis.exceptions import RedisError
 
 from app.observability import Metrics
 from app.problems import Throttled, TooMany
+from app.together import Together
 
 INTERVAL: Final = Duration.MINUTE
 _PREFIX: Final = "tidemark:throttle:events"
@@ -97,6 +100,13 @@ class KeyBuckets(BucketFactory):
         return max(0, self._rate.burst - taken)
 
 
+class Charge(NamedTuple):
+    """So many events of a key."""
+
+    key_id: int
+    events: int
+
+
 class EventThrottle(RateLimiter):
     """Charges keys for their events."""
 
@@ -105,6 +115,7 @@ class EventThrottle(RateLimiter):
         self._buckets = KeyBuckets(redis, self._rate)
         self._metrics = metrics
         self._paused_until = 0.0
+        self._decide = Together(self._decide_all)
         super().__init__(limiter=Limiter(self._buckets))
 
     async def charge(self, key_id: int, events: int) -> None:
@@ -120,7 +131,7 @@ class EventThrottle(RateLimiter):
                 f"The request holds {events:,} events; RATE_LIMIT allows {self._rate.limit:,} a"
                 " minute, and no more at once; send it in parts"
             )
-        decision = await self._decide(key_id, weight)
+        decision = await self._decide.ask(Charge(key_id, weight))
         if decision is None or decision.allowed:
             return
         self._metrics.throttled.inc()
@@ -143,14 +154,33 @@ class EventThrottle(RateLimiter):
         """
         while events > 0:
             weight = min(events, self._rate.burst)
-            decision = await self._decide(key_id, weight)
+            decision = await self._decide.ask(Charge(key_id, weight))
             if decision is None or decision.allowed:
                 events -= weight
             else:
                 await asyncio.sleep((decision.retry_after_ms or 1000) / 1000)
 
-    async def _decide(self, key_id: int, weight: int) -> Decision | None:
-        """None where Redis does not answer."""
+    async def _decide_all(self, charges: Sequence[Charge]) -> list[Decision | None]:
+        """The verdict on each charge; None where Redis does not answer.
+
+        What a key is charged at the same time is asked as one sum. If there is room for that, there
+        is room for each; if not, they are asked one by one.
+        """
+        sums = Counter[int]()
+        for key_id, weight in charges:
+            sums[key_id] += weight
+        asked = await asyncio.gather(*(self._ask(*charge) for charge in sums.items()))
+        together = dict(zip(sums, asked, strict=True))
+        verdicts = []
+        for key_id, weight in charges:
+            verdict = together[key_id]
+            alone = weight == sums[key_id]
+            if verdict is not None and not verdict.allowed and not alone:
+                verdict = await self._ask(key_id, weight)
+            verdicts.append(verdict)
+        return verdicts
+
+    async def _ask(self, key_id: int, weight: int) -> Decision | None:
         if time.monotonic() >= self._paused_until:
             try:
                 return await self._buckets.decide(str(key_id), weight)

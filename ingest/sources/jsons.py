@@ -10,7 +10,6 @@ standard library, which leaves numbers as they are written.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -31,8 +30,17 @@ MAX_JSON_BYTES: Final = 256 << 20
 """A JSON array is held in memory as a whole; larger ones have to come in another format."""
 
 _CHUNK_BYTES: Final = 1 << 20
-# Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits.
-_MAY_BE_ROUNDED: Final = re.compile(rb"[0-9.]{17}|[0-9][eE][+-]?[0-9]{3}")
+# What numbers are made of, each kind by one byte; what may stand before a number, too.
+_KINDS: Final = bytes(
+    b"0"[0] if byte in b"0123456789."
+    else b"e"[0] if byte in b"eE"
+    else b"-"[0] if byte in b"+-"
+    else b","[0] if byte in b",:[ \t\r\n"
+    else b"x"[0]
+    for byte in range(256)
+)  # fmt: skip
+_LONG: Final = b"0" * 17
+_FAR: Final = (b"e000", b"e-000")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_INT_DIGITS: Final = 4_300  # Python's own bound; longer than any user_id may be
 _TYPES: Final = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
@@ -92,7 +100,7 @@ def _elements(body: bytes) -> list[Any]:
     body = body.removeprefix(_BOM)
     try:
         value = orjson.loads(body)
-        if _MAY_BE_ROUNDED.search(body):
+        if _may_be_rounded(body):
             value = json.loads(body, parse_int=_Number, parse_float=_Number)
     except orjson.JSONDecodeError as error:
         raise InvalidJson(_not_json(body, error)) from error
@@ -105,6 +113,25 @@ def _elements(body: bytes) -> list[Any]:
             f"The input is JSON, but {_type_of(value)}; send an array of events, or one event"
         )
     return value
+
+
+def _may_be_rounded(body: bytes) -> bool:
+    """Whether some number may not come out of a float, or out of 64 bits, as it was written.
+
+    Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits. UUIDs
+    are full of what looks like exponents, so what stands before the digits is looked at too.
+    """
+    kinds = body.translate(_KINDS)
+    if _LONG in kinds:
+        return True
+    for exponent in _FAR:
+        place = kinds.find(exponent)
+        while place >= 0:
+            before = kinds[max(place - len(_LONG) - 1, 0) : place].rstrip(b"0").removesuffix(b"-")
+            if not before or before.endswith(b","):
+                return True
+            place = kinds.find(exponent, place + 1)
+    return False
 
 
 def _not_json(body: bytes, error: orjson.JSONDecodeError) -> str:
@@ -121,13 +148,21 @@ def _not_json(body: bytes, error: orjson.JSONDecodeError) -> str:
 
 
 def _batch(elements: Sequence[Any], first: int, bytes_read: int) -> RawBatch:
-    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
-    rows: list[int] = []
-    rejects: list[Reject] = []
-
     def place(index: int) -> Place:
         return Place(first + index, _raw(elements[index]))
 
+    columns = _columns(elements)
+    if columns is not None:
+        return RawBatch(
+            {name: pa.array(texts, pa.string()) for name, texts in columns.items()},
+            Unit.INDEX,
+            lambda wanted: list(map(place, wanted)),
+            (),
+            bytes_read,
+        )
+    columns = {name: [] for name in COLUMNS}
+    rows: list[int] = []
+    rejects: list[Reject] = []
     for index, element in enumerate(elements):
         texts = _texts(element)
         if isinstance(texts, _Fault):
@@ -143,6 +178,28 @@ def _batch(elements: Sequence[Any], first: int, bytes_read: int) -> RawBatch:
         tuple(rejects),
         bytes_read,
     )
+
+
+def _columns(elements: Sequence[Any]) -> dict[str, list[str]] | None:
+    """The fields of all elements, column by column; None if one of them may be no event.
+
+    A column at a time takes a quarter of what looking at each element's fields does.
+    """
+    if set(map(type, elements)) - {dict} or set[str]().union(*elements) - set(COLUMNS):
+        return None
+    try:
+        found = {name: [element[name] for element in elements] for name in REQUIRED_COLUMNS}
+    except KeyError:
+        return None
+    types = {name: set(map(type, values)) for name, values in found.items()}
+    if types["user_id"] == {int} or types["user_id"] == {int, str}:
+        found["user_id"] = list(map(str, found["user_id"]))
+        types["user_id"] = {str}
+    properties = [element.get("properties") for element in elements]
+    if set().union(*types.values()) - {str} or set(map(type, properties)) - {dict, type(None)}:
+        return None
+    written = [text for value in properties if (text := _written(value) if value else EMPTY)]
+    return {**found, "properties": written} if len(written) == len(elements) else None
 
 
 class _Fault(NamedTuple):
