@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from io import BytesIO
 from typing import Any, Final
@@ -14,7 +14,7 @@ from fastapi import Request
 
 from app.accounts.keys import KeyHolder
 from app.body import BodyLimits, BodyStream, TooLarge, whole_body
-from app.media import announced
+from app.media import JSON, announced
 from app.observability import Metrics
 from app.problems import Busy, TooMany
 from app.settings import Settings
@@ -26,7 +26,7 @@ from ingest.policy import OnReject
 from ingest.report import Report
 from ingest.rules import Rules
 from ingest.small import SmallWriter
-from ingest.sources.formats import JSON, Announced, Compression, open_stream
+from ingest.sources.formats import Announced, Compression, open_stream
 from ingest.sources.jsons import read_json
 from ingest.sources.source import RawBatch, Source, SourceOptions
 from ingest.whole import WholeOptions, load_whole
@@ -116,7 +116,11 @@ class Intake:
             settings.temp_directory,
         )
         async with self._turn(), _streamed(request, limits) as stream:
-            with open_stream(stream, what, read) as source:
+            with ExitStack() as stack:
+                # Some formats are written to a file before anything can be read of them.
+                source = await asyncio.to_thread(
+                    stack.enter_context, open_stream(stream, what, read)
+                )
                 whole = await load_whole(
                     self._charged(caller, source),
                     project_id=caller.project.id,

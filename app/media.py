@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 
@@ -12,11 +12,12 @@ from ingest.rejects import shown
 from ingest.sources.formats import (
     COMPRESSIONS,
     FORMATS,
-    JSON,
     Announced,
     compression_of_encoding,
     format_of_media_type,
 )
+
+JSON: Final = format_of_media_type("application/json")
 
 
 def announced(request: Request) -> Announced:

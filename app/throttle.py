@@ -59,7 +59,7 @@ def throttle_client(url: str) -> Redis:
         socket_timeout=0.5,
         retry=Retry(NoBackoff(), 0),
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 class KeyBuckets(BucketFactory):

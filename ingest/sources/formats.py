@@ -7,17 +7,24 @@ Content-Encoding say to the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 from analytics.errors import InvalidInput
+from ingest.derived import WithDerivedIds
 from ingest.rejects import shown
-from ingest.sources.compression import ByteStream, Gunzip
+from ingest.sources.arrow import ArrowSource
+from ingest.sources.compression import ByteStream, Capped, Gunzip, Unzstd
 from ingest.sources.csv import CsvSource
 from ingest.sources.jsons import JsonSource
+from ingest.sources.ndjson import NdjsonSource
+from ingest.sources.parquet import ParquetSource
 from ingest.sources.source import NO_OPTIONS, Source, SourceOptions
+
+_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,36 @@ class Announced(NamedTuple):
     compression: Compression | None
 
 
-CSV: Final = Format("csv", (".csv",), ("text/csv",), seekable=False, opened=CsvSource)
-JSON: Final = Format("json", (".json",), ("application/json",), seekable=False, opened=JsonSource)
-FORMATS: Final = (CSV, JSON)
+FORMATS: Final = (
+    Format("csv", (".csv",), ("text/csv",), seekable=False, opened=CsvSource),
+    Format(
+        "ndjson",
+        (".ndjson", ".jsonl"),
+        ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonl"),
+        seekable=False,
+        opened=NdjsonSource,
+    ),
+    Format("json", (".json",), ("application/json",), seekable=False, opened=JsonSource),
+    Format(
+        "arrow",
+        (".arrow", ".arrows", ".feather"),
+        ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file"),
+        seekable=False,
+        opened=ArrowSource,
+    ),
+    Format(
+        "parquet",
+        (".parquet", ".pq"),
+        ("application/vnd.apache.parquet", "application/x-parquet"),
+        seekable=True,
+        opened=ParquetSource,
+    ),
+)
 
-GZIP: Final = Compression("gzip", ".gz", "gzip", Gunzip)
-COMPRESSIONS: Final = (GZIP,)
+COMPRESSIONS: Final = (
+    Compression("gzip", ".gz", "gzip", Gunzip),
+    Compression("zstd", ".zst", "zstd", Unzstd),
+)
 
 
 @contextmanager
@@ -78,13 +109,39 @@ def open_stream(
 ) -> Iterator[Source]:
     """The stream as a source, to be read within the block. The stream itself stays open.
 
-    Nothing is read before the first batch is asked for.
+    A format that needs a seekable file is read from the stream itself if that has `seek` and is not
+    compressed; otherwise all of it is first written to a temporary file.
 
     Raises:
-        InvalidInput: See Source.batches.
+        InvalidInput: The stream can't be decompressed; else see Source.batches.
+        ContentTooLarge: It holds more than options.max_content_bytes.
     """
     plain = announced.compression.plain(stream) if announced.compression else stream
-    yield announced.format.opened(plain, options)
+    with ExitStack() as stack:
+        if not announced.format.seekable:
+            if options.max_content_bytes is not None:
+                plain = Capped(plain, options.max_content_bytes)
+        elif plain is not stream or not _can_seek(stream):
+            plain = stack.enter_context(_spooled(plain, options))
+        source = announced.format.opened(plain, options)
+        yield WithDerivedIds(source) if options.columns.derive_ids else source
+
+
+def _can_seek(stream: ByteStream) -> bool:
+    seekable = getattr(stream, "seekable", None)
+    return bool(seekable and seekable())
+
+
+@contextmanager
+def _spooled(stream: ByteStream, options: SourceOptions) -> Iterator[ByteStream]:
+    """All of the stream in a temporary file, which is gone after the block."""
+    if options.max_content_bytes is not None:
+        stream = Capped(stream, options.max_content_bytes)
+    with TemporaryFile(dir=options.spool_directory, prefix="tidemark-") as file:
+        while chunk := stream.read(_CHUNK_BYTES):
+            file.write(chunk)
+        file.seek(0)
+        yield file
 
 
 @contextmanager
@@ -92,8 +149,8 @@ def open_file(path: Path, options: SourceOptions = NO_OPTIONS) -> Iterator[Sourc
     """The file as a source, closed behind the block. Its format is that of its name.
 
     Raises:
-        InvalidInput: The name's ending is none that `announced_by_name` knows, or the file can't
-            be opened.
+        InvalidInput: The name's ending is none that `announced_by_name` knows, the file can't be
+            opened, or see `open_stream`.
     """
     announced = announced_by_name(path.name)
     try:

@@ -89,7 +89,7 @@ def test_equal_ids_of_two_projects_are_two_events(
 @pytest.mark.parametrize(
     ("change", "code", "field"),
     [
-        ({"event_id": "no-uuid"}, "invalid_event_id", "event_id"),
+        ({"event_id": ""}, "missing_field", "event_id"),
         ({"occurred_at": "2025-08-01T10:15:00"}, "naive_timestamp", "occurred_at"),
         ({"occurred_at": "2025-02-30T10:15:00Z"}, "invalid_timestamp", "occurred_at"),
         ({"user_id": ""}, "missing_field", "user_id"),
