@@ -19,7 +19,7 @@ from app.observability import Metrics
 from app.problems import Busy, TooMany
 from app.settings import Settings
 from app.throttle import EventThrottle
-from ingest.errors import InvalidEvents
+from ingest.errors import ContentTooLarge, InvalidEvents
 from ingest.load import LoadOptions
 from ingest.outcome import SmallResult, Way
 from ingest.policy import OnReject
@@ -34,6 +34,8 @@ from ingest.whole import WholeOptions, load_whole
 Document = dict[str, Any]
 
 REJECTS_LISTED: Final = 100
+BATCH_ROWS: Final = 65_536
+MAX_BATCH_BYTES: Final = 256 << 20
 _INLINE_BYTES: Final = 64 << 10  # longer bodies are parsed in a thread, so that others needn't wait
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -78,6 +80,11 @@ class Intake:
             except InvalidEvents as error:
                 self._metrics.count_refused(what.format.name, error.rejected, error.rejects)
                 raise
+            except ContentTooLarge as error:
+                limit = f"{self._settings.max_content_size:,}"
+                if limit not in str(error):  # it is about a part of the content
+                    raise
+                raise ContentTooLarge(f"{error} (MAX_CONTENT_SIZE is {limit})") from error
 
     async def _take_json(
         self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
@@ -108,10 +115,12 @@ class Intake:
             await self._throttle.charge(caller.key_id, 1)
         limits = BodyLimits(settings.max_bulk_size, "MAX_BULK_SIZE", self._patience)
         read = SourceOptions(
-            max_content_bytes=settings.max_content_size, spool_directory=settings.temp_directory
+            max_content_bytes=settings.max_content_size,
+            max_batch_bytes=MAX_BATCH_BYTES,
+            spool_directory=settings.temp_directory,
         )
         options = WholeOptions(
-            LoadOptions(kept_rejects=REJECTS_LISTED, rules=self._rules),
+            LoadOptions(BATCH_ROWS, kept_rejects=REJECTS_LISTED, rules=self._rules),
             on_reject,
             settings.temp_directory,
         )
