@@ -59,6 +59,7 @@ class Intake:
         self._rules = Rules(
             max_properties_bytes=settings.max_properties_size,
             max_depth=settings.max_properties_depth,
+            max_ahead=settings.max_event_ahead,
         )
         self._small = SmallWriter(pool, self._rules, committed=metrics.count_batch)
 

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         description="How many events a key may send a minute, and how many at once after a pause. "
         "Needs Redis.",
     )
+    max_event_ahead: timedelta = Field(
+        default=timedelta(hours=24),
+        ge=timedelta(0),
+        description="How far from now occurred_at may lie in the future; later events are "
+        "rejected. In seconds or as an ISO 8601 duration.",
+    )
     query_timeout: timedelta = Field(
         default=timedelta(seconds=30),
         gt=timedelta(0),

@@ -17,7 +17,7 @@ from ingest.encode import COPIED_COLUMNS
 _MESSAGE_BYTES: Final = 1 << 19
 _TEMPORARY: Final = "pg_temp"
 _STAGING: Final = "staged_events"
-_CREATE_STAGING: Final = """
+CREATE_STAGING: Final = """
     create temp table if not exists staged_events (
         project_id integer, event_id uuid, occurred_at timestamptz,
         user_id text collate "C", event_type text collate "C", properties jsonb
@@ -63,8 +63,7 @@ class BatchWriter:
             await copy_straight(connection, encoded)
 
         async def staged(connection: asyncpg.Connection) -> int:
-            await connection.execute(_CREATE_STAGING)
-            await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
+            await copy_staged(connection, encoded)
             status = await connection.execute(_INSERT_STAGED)
             return int(status.rpartition(" ")[2])
 
@@ -81,7 +80,7 @@ class BatchWriter:
 
 
 async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
-    """Encoded rows into the events table.
+    """Copies encoded rows into the events table.
 
     Raises:
         asyncpg.UniqueViolationError: One of them is there already.
@@ -89,14 +88,19 @@ async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
     await _copy(connection, encoded, "events")
 
 
-async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]:
-    """Encoded rows with distinct ids into the events table where they are new; the ids of these.
+async def copy_new(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]:
+    """Copies those encoded rows that are new, by way of the staging table, and returns their ids.
 
-    Within the caller's transaction.
+    Within the caller's transaction; the rows have distinct ids.
     """
-    await connection.execute(_CREATE_STAGING)
-    await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
+    await copy_staged(connection, encoded)
     return {row[0].bytes for row in await connection.fetch(_INSERT_STAGED + "returning event_id")}
+
+
+async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> None:
+    """Copies encoded rows into the staging table, which holds them to the transaction's end."""
+    await connection.execute(CREATE_STAGING)
+    await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
 
 
 async def _copy(

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from analytics.events import ProjectId
 from ingest.commit import committed
-from ingest.copy import copy_staged, copy_straight
+from ingest.copy import copy_new, copy_straight
 from ingest.distinct import distinct_by_id
 from ingest.encode import Encoder, default_encoder
 from ingest.errors import InvalidEvents
@@ -76,9 +76,7 @@ class SmallWriter:
             try:
                 await committed(self._pool, lambda connection: copy_straight(connection, encoded))
             except asyncpg.UniqueViolationError:
-                new = await committed(
-                    self._pool, lambda connection: copy_staged(connection, encoded)
-                )
+                new = await committed(self._pool, lambda connection: copy_new(connection, encoded))
                 way = Way.STAGED
         self._told(way, len(checked.events))
         return told_apart(ids, new, checked.rejects, way)

@@ -15,8 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.columns import ColumnOptions
 from ingest.identifiers import parse_uuid
@@ -33,17 +36,9 @@ from ingest.rejects import (
 from ingest.rules import MAX_DEPTH
 from ingest.sources.source import Place, RawBatch
 
-# What numbers are made of, each kind by one byte; what may stand before a number, too.
-_KINDS: Final = bytes(
-    b"0"[0] if byte in b"0123456789."
-    else b"e"[0] if byte in b"eE"
-    else b"-"[0] if byte in b"+-"
-    else b","[0] if byte in b",:[ \t\r\n"
-    else b"x"[0]
-    for byte in range(256)
-)  # fmt: skip
-_LONG: Final = b"0" * 17
-_FAR: Final = (b"e000", b"e-000")
+# Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits. Hex
+# digits of a UUID look like numbers too; but these stand behind a quote.
+_MAY_BE_ROUNDED: Final = r"(?:^|[\s:,\[])-?[0-9](?:[0-9.]{16}|[0-9.]*[eE][+-]?[0-9]{3})"
 _MAX_INT_DIGITS: Final = 4_300  # Python's own bound; longer than any user_id may be
 _MAY_BE_INTEGERS: Final = ("event_id", "user_id")
 _TYPES: Final = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
@@ -90,28 +85,30 @@ def decoded(text: bytes) -> Any:
         RecursionError: It nests too deep.
     """
     value = orjson.loads(text)
-    if _may_be_rounded(text):
-        value = json.loads(text, parse_int=Number, parse_float=Number)
-    return value
+    return _exactly(text) if _may_be_rounded([text])[0] else value
 
 
-def _may_be_rounded(body: bytes) -> bool:
-    """Whether some number may not come out of a float, or out of 64 bits, as it was written.
+def _exactly(text: bytes) -> Any:
+    return json.loads(text, parse_int=Number, parse_float=Number)
 
-    Up to 15 digits a float gives back what was written, and up to 16 an integer fits 64 bits. UUIDs
-    are full of what looks like exponents, so what stands before the digits is looked at too.
-    """
-    kinds = body.translate(_KINDS)
-    if _LONG in kinds:
-        return True
-    for exponent in _FAR:
-        place = kinds.find(exponent)
-        while place >= 0:
-            before = kinds[max(place - len(_LONG) - 1, 0) : place].rstrip(b"0").removesuffix(b"-")
-            if not before or before.endswith(b","):
-                return True
-            place = kinds.find(exponent, place + 1)
-    return False
+
+def _may_be_rounded(texts: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+    """Which texts hold a number that orjson would round. By Arrow: `re` takes ten times as long."""
+    found: npt.NDArray[np.bool_] = pc.match_substring_regex(
+        pa.array(texts, pa.large_binary()), _MAY_BE_ROUNDED
+    ).to_numpy(zero_copy_only=False)
+    return found
+
+
+def decoded_all(texts: Sequence[bytes]) -> list[Any]:
+    """The values of many JSON texts without line ends, Broken for those that have none."""
+    try:
+        values = list(map(orjson.loads, texts))
+        for index in np.flatnonzero(_may_be_rounded(texts)).tolist():
+            values[index] = _exactly(texts[index])
+    except (orjson.JSONDecodeError, RecursionError):
+        return list(map(decoded_or_broken, texts))
+    return values
 
 
 def decoded_or_broken(text: bytes) -> Any:
@@ -183,7 +180,7 @@ def _at_once(elements: Sequence[Any], options: ColumnOptions) -> dict[str, list[
             columns[column] = [written_json(value) if value else EMPTY for value in values]
             if None in columns[column]:
                 return None
-        elif int in types and types <= {str, int} and column in _MAY_BE_INTEGERS:
+        elif types == {str, int} and column in _MAY_BE_INTEGERS:
             columns[column] = list(map(str, values))
         elif types - {str}:
             return None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from analytics.errors import InvalidInput
 from ingest.errors import InvalidJson
 from ingest.rejects import MAX_RAW_CHARACTERS, Unit, shortened
 from ingest.sources.announced import refuse_other_content
 from ingest.sources.compression import ByteStream
-from ingest.sources.json_events import Elements, batch_of, decoded, decoded_or_broken
+from ingest.sources.json_events import Elements, batch_of, decoded_all
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 
 BLOCK_BYTES: Final = 4 << 20
@@ -94,12 +92,5 @@ def _batch(lines: list[bytes], first: int, bytes_read: int, options: SourceOptio
         return shortened(text.decode(errors="backslashreplace"), MAX_RAW_CHARACTERS)
 
     positions = [first + place for place in places]
-    elements = Elements(_values(texts), positions, Unit.LINE, raw, bytes_read)
+    elements = Elements(decoded_all(texts), positions, Unit.LINE, raw, bytes_read)
     return batch_of(elements, options.columns)
-
-
-def _values(texts: list[bytes]) -> list[Any]:
-    try:
-        return list(map(decoded, texts))
-    except (orjson.JSONDecodeError, RecursionError):
-        return list(map(decoded_or_broken, texts))

@@ -282,6 +282,17 @@ def test_properties_over_their_limits_are_rejected(
     assert named in reject["message"]
 
 
+@pytest.mark.parametrize("kind", ["json", "ndjson"])
+def test_an_event_of_the_far_future_is_rejected(client: TestClient, own: Caller, kind: str) -> None:
+    content = json.dumps([{**EVENTS[1], "occurred_at": "2525-08-01T10:15:00Z"}])
+    if kind == "ndjson":
+        content = content[1:-1]
+    headers = JSON if kind == "json" else NDJSON
+    answer = client.post("/api/events", content=content, headers={**own.ingest, **headers})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["code"] == "timestamp_ahead"
+
+
 BAD_VALUES = {
     "nan": b"NaN",
     "infinity": b"-Infinity",
