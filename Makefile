@@ -7,7 +7,7 @@ LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 -
           pyproject.toml requirements/build.in
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test benchmark docs lint format lock clean
+.PHONY: help up run_api import_events test benchmark bench-http docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,11 @@ lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/lint-imports
 
 benchmark: $(VENV)/.dev  ## Measure SQL against DuckDB at a million events (BENCHMARK_EVENTS=10000000 for more)
-	$(BIN)/python -m pytest benchmarks -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
+	$(BIN)/python -m pytest benchmarks/test_questions.py -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
+	  --benchmark-columns median,iqr,rounds --benchmark-sort name
+
+bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
+	$(BIN)/python -m pytest benchmarks/test_http.py -n 0 --benchmark-enable --timeout 1800 \
 	  --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
