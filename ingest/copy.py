@@ -17,7 +17,7 @@ from ingest.encode import COPIED_COLUMNS
 _MESSAGE_BYTES: Final = 1 << 19
 _TEMPORARY: Final = "pg_temp"
 _STAGING: Final = "staged_events"
-CREATE_STAGING: Final = """
+_CREATE_STAGING: Final = """
     create temp table if not exists staged_events (
         project_id integer, event_id uuid, occurred_at timestamptz,
         user_id text collate "C", event_type text collate "C", properties jsonb
@@ -99,7 +99,7 @@ async def copy_new(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]
 
 async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> None:
     """Copies encoded rows into the staging table, which holds them to the transaction's end."""
-    await connection.execute(CREATE_STAGING)
+    await connection.execute(_CREATE_STAGING)
     await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
 
 

@@ -8,13 +8,13 @@ transaction of its own, so that a long rehearsal holds nobody up.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import asyncpg
 
 from ingest.commit import AWAY, ContactLost
-from ingest.copy import CREATE_STAGING, Written, copy_staged
+from ingest.copy import Written, copy_staged
 
 _CREATE_SEEN: Final = "create temp table rehearsed_events (event_id uuid primary key)"
 _COUNT_NEW: Final = """
@@ -27,7 +27,7 @@ _COUNT_NEW: Final = """
     )
     on conflict do nothing
 """
-_DROP_SEEN: Final = "drop table pg_temp.rehearsed_events"
+_DROP_SEEN: Final = "drop table if exists pg_temp.rehearsed_events"  # of an earlier one
 
 
 class Rehearsal:
@@ -60,15 +60,11 @@ async def rehearsal(pool: asyncpg.Pool) -> AsyncIterator[Rehearsal]:
     Raises:
         ContactLost: Postgres does not answer.
     """
-    try:
-        connection = await pool.acquire()
-        await connection.execute(CREATE_STAGING)
-        await connection.execute(_CREATE_SEEN)
-    except AWAY as error:
-        raise ContactLost(str(error)) from error
-    try:
-        yield Rehearsal(connection)
-    finally:
-        if not connection.is_closed():
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(pool.acquire())
             await connection.execute(_DROP_SEEN)
-        await pool.release(connection)
+            await connection.execute(_CREATE_SEEN)
+        except AWAY as error:
+            raise ContactLost(str(error)) from error
+        yield Rehearsal(connection)

@@ -133,6 +133,7 @@ def read_timestamps(
     micros = np.where(outside, 0, units) * per_unit // per_micro
     if values.type.tz is None and zone is not None:
         micros = to_utc(micros, zone)
+        micros[values.is_null().to_numpy(zero_copy_only=False)] = 0
     return _in_range(micros, faults)
 
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
-from ingest.sources.compression import AsFile, ByteStream
+from ingest.sources.compression import ArrowFile, AsFile, ByteStream
 
 FILE_MAGIC: Final = b"ARROW1"
 MAX_METADATA_BYTES: Final = 16 << 20
@@ -30,14 +30,12 @@ Bytes = bytes | bytearray
 _BUFFER: Final = struct.Struct("<qq")
 
 
-class MessageStream:
-    """A stream with what Arrow asks of a Python file, that gives whole messages.
+class MessageStream(ArrowFile):
+    """A stream that gives Arrow whole messages.
 
     Attributes:
         bytes_read: How much of the stream was read so far.
     """
-
-    closed = False
 
     def __init__(self, stream: ByteStream, max_bytes: int) -> None:
         self._stream = AsFile(stream)

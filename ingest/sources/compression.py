@@ -13,6 +13,8 @@ import pyarrow as pa
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
 
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_HEAD_BYTES: Final = 4
 _READ_BYTES: Final = 1 << 18
 _WITH_GZIP_HEADER: Final = 31
 
@@ -22,6 +24,42 @@ class ByteStream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes, at least one of them unless the stream has ended."""
+
+
+class ArrowFile:
+    """What Arrow asks of a Python file beside reading. Ours are closed by those who opened them."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class AsFile(ArrowFile):
+    """A stream as a file for Arrow.
+
+    Attributes:
+        head: The first bytes that were read, if any were.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.head = b""
+
+    def read(self, size: int, /) -> bytes:
+        """As the stream's own, but as many bytes as were asked for, unless it has ended."""
+        if not size:  # to zlib, and to some streams, nothing asked for is all of it
+            return b""
+        data = self._stream.read(size)
+        self.head = self.head or data[:_HEAD_BYTES]
+        if not data or len(data) == size:
+            return data
+        pieces = [data]
+        missing = size - len(data)
+        while missing and (data := self._stream.read(missing)):
+            pieces.append(data)
+            missing -= len(data)
+        return b"".join(pieces)
 
 
 class Capped:
@@ -55,8 +93,8 @@ class Unzstd:
     """
 
     def __init__(self, stream: ByteStream) -> None:
-        # Arrow asks a stream whether it is closed; ours are closed by those who opened them.
-        self._input = pa.CompressedInputStream(pa.PythonFile(AsFile(stream), mode="r"), "zstd")
+        self._file = AsFile(stream)
+        self._input = pa.CompressedInputStream(pa.PythonFile(self._file, mode="r"), "zstd")
         self._produced = 0
 
     def read(self, size: int, /) -> bytes:
@@ -80,35 +118,12 @@ class Unzstd:
                 f"The zstd data ends too early, after {self._produced:,} bytes of content;"
                 " was the file cut off on its way? Send it again"
             )
-        if not self._produced:
+        if not self._file.head.startswith(_ZSTD_MAGIC):
             return "The file is named as zstd, but isn't zstd; give it the name of what it is"
         return (
             f"The zstd data is damaged after {self._produced:,} bytes of content ({error}); make"
             " the file anew"
         )
-
-
-class AsFile:
-    """A stream with what Arrow asks of a Python file."""
-
-    closed = False
-
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-
-    def read(self, size: int, /) -> bytes:
-        """As the stream's own, but as many bytes as were asked for, unless it has ended."""
-        if not size:  # to zlib, and to some streams, nothing asked for is all of it
-            return b""
-        data = self._stream.read(size)
-        if not data or len(data) == size:
-            return data
-        pieces = [data]
-        missing = size - len(data)
-        while missing and (data := self._stream.read(missing)):
-            pieces.append(data)
-            missing -= len(data)
-        return b"".join(pieces)
 
 
 class Gunzip:

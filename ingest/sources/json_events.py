@@ -40,6 +40,7 @@ from ingest.sources.source import Place, RawBatch
 # digits of a UUID look like numbers too; but these stand behind a quote.
 _MAY_BE_ROUNDED: Final = r"(?:^|[\s:,\[])-?[0-9](?:[0-9.]{16}|[0-9.]*[eE][+-]?[0-9]{3})"
 _MAX_INT_DIGITS: Final = 4_300  # Python's own bound; longer than any user_id may be
+_MAX_CHARACTER_BYTES: Final = 4
 _MAY_BE_INTEGERS: Final = ("event_id", "user_id")
 _TYPES: Final = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
 
@@ -296,6 +297,12 @@ def raw_of(values: Sequence[Any]) -> Callable[[int], str]:
         return shortened(text or "(nested too deep to show)", MAX_RAW_CHARACTERS)
 
     return raw
+
+
+def raw_text(texts: Sequence[bytes], index: int) -> str:
+    """One of these texts as it came, shortened."""
+    text = texts[index].strip()[: (MAX_RAW_CHARACTERS + 1) * _MAX_CHARACTER_BYTES]
+    return shortened(text.decode(errors="backslashreplace"), MAX_RAW_CHARACTERS)
 
 
 def _as_written(number: Number) -> orjson.Fragment:

@@ -7,6 +7,7 @@ is the matter of `json_events`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,7 @@ from ingest.sources.json_events import (
     decoded,
     decoded_or_broken,
     raw_of,
+    raw_text,
     type_of,
 )
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
@@ -53,7 +55,8 @@ class JsonSource:
             values = _values(block.elements)
             positions = range(position, position + len(values))
             position += len(values)
-            elements = Elements(values, positions, Unit.INDEX, raw_of(values), block.bytes_read)
+            raw = partial(raw_text, block.elements)
+            elements = Elements(values, positions, Unit.INDEX, raw, block.bytes_read)
             yield batch_of(elements, self._options.columns)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from analytics.errors import InvalidInput
 from ingest.errors import InvalidJson
-from ingest.rejects import MAX_RAW_CHARACTERS, Unit, shortened
+from ingest.rejects import Unit
 from ingest.sources.announced import refuse_other_content
 from ingest.sources.compression import ByteStream
-from ingest.sources.json_events import Elements, batch_of, decoded_all
+from ingest.sources.json_events import Elements, batch_of, decoded_all, raw_text
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 
 BLOCK_BYTES: Final = 4 << 20
@@ -18,7 +19,6 @@ MAX_LINE_BYTES: Final = 16 << 20
 
 _BOM: Final = b"\xef\xbb\xbf"
 _SPACE: Final = b" \t\r"
-_MAX_CHARACTER_BYTES: Final = 4
 
 
 class NdjsonSource:
@@ -86,11 +86,7 @@ def _begun(data: bytes) -> bytes:
 def _batch(lines: list[bytes], first: int, bytes_read: int, options: SourceOptions) -> RawBatch:
     places = [place for place, line in enumerate(lines) if line]
     texts = lines if len(places) == len(lines) else [lines[place] for place in places]
-
-    def raw(index: int) -> str:
-        text = texts[index][: (MAX_RAW_CHARACTERS + 1) * _MAX_CHARACTER_BYTES]
-        return shortened(text.decode(errors="backslashreplace"), MAX_RAW_CHARACTERS)
-
     positions = [first + place for place in places]
+    raw = partial(raw_text, texts)
     elements = Elements(decoded_all(texts), positions, Unit.LINE, raw, bytes_read)
     return batch_of(elements, options.columns)

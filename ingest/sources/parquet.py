@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
-from ingest.sources.compression import ByteStream
+from ingest.sources.compression import ArrowFile, ByteStream
 from ingest.sources.damage import damage_told
 from ingest.sources.sizes import decoded_bytes
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
@@ -102,10 +102,8 @@ class ParquetSource:
                     raise InvalidInput("The Parquet data is damaged; make the file anew")
 
 
-class _Counted:
+class _Counted(ArrowFile):
     """A file that knows how much of it was read, in all."""
-
-    closed = False
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

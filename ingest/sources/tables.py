@@ -53,6 +53,7 @@ class TableReader:
         with damage_told("The table's schema"):
             names = schema.names  # raises where they aren't UTF-8
         self.selection = select_columns(names, options.columns)
+        self._types = [schema.field(place).type for place in self.selection.places]
         for column, place in self.selection.indices.items():
             check_type(column, schema.field(place))
         for place, name in self.selection.rest.items():
@@ -88,6 +89,8 @@ class TableReader:
         for batch in batches:
             with damage_told("The table"):
                 batch.validate(full=True)
+            if batch.schema.types != self._types:
+                raise InvalidInput("The table is damaged: it has other types than its schema says")
             start = 0
             while start < len(batch):
                 piece = _fitting(batch.slice(start, max_rows))
