@@ -17,6 +17,7 @@ from ingest.sources.formats import (
     format_of_media_type,
 )
 
+PROJECT_HEADER: Final = "Tidemark-Project"
 JSON: Final = format_of_media_type("application/json")
 
 

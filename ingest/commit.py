@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import asyncpg
 
@@ -46,6 +46,7 @@ class ContactLost(Transient):
     """Postgres stayed away, or kept rolling back, for longer than we wait."""
 
     code = "contact_lost"
+    who: ClassVar[str] = "Postgres"
 
 
 async def committed(

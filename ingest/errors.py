@@ -70,7 +70,8 @@ class LoadInterrupted(Transient):
     def __init__(self, cause: BaseException | str, report: Report) -> None:
         """Takes what went wrong last, and the report up to the last commit that is certain."""
         self.report = report
-        super().__init__(f"Postgres went away during the load: {_line(cause)}. {_standing(report)}")
+        who = getattr(cause, "who", "Postgres")
+        super().__init__(f"{who} went away during the load: {_line(cause)}. {_standing(report)}")
 
 
 class LoadRefused(Terminal):

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from app.dependencies import Held, Writer
-from app.media import request_body
+from app.media import PROJECT_HEADER, request_body
 from app.problems import declared
 from app.schemas.events import Accepted, Loaded
 from ingest.policy import OnReject
@@ -37,4 +37,8 @@ async def post_events(
     id that is here already is a duplicate, and of two equal ids in one request the first counts.
     """
     answer = await held.intake.take(caller, request, on_reject)
-    return Response(orjson.dumps(answer), media_type="application/json")
+    return Response(
+        orjson.dumps(answer),
+        media_type="application/json",
+        headers={PROJECT_HEADER: str(caller.project.id)},
+    )
