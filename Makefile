@@ -9,7 +9,7 @@ BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test benchmark bench-ingest docs lint format lock clean
+.PHONY: help up run_api import_events test benchmark bench-ingest bench-http docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ benchmark: $(VENV)/.dev  ## Measure SQL against DuckDB at a million events (BENC
 
 bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the usual INSERT
 	$(BIN)/python -m pytest benchmarks/test_ingest.py $(BENCHMARK) --capture no
+
+bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
+	$(BIN)/python -m pytest benchmarks/test_http.py -n 0 --benchmark-enable --timeout 1800 \
+	  --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md

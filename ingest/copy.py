@@ -60,7 +60,7 @@ class BatchWriter:
         """
 
         async def straight(connection: asyncpg.Connection) -> None:
-            await _copy(connection, encoded, "events")
+            await copy_straight(connection, encoded)
 
         async def staged(connection: asyncpg.Connection) -> int:
             await copy_staged(connection, encoded)
@@ -77,6 +77,24 @@ class BatchWriter:
         inserted = await committed(self._pool, staged)
         self._expects_duplicates = inserted < rows
         return Written(inserted, staged=True)
+
+
+async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
+    """Copies encoded rows into the events table.
+
+    Raises:
+        asyncpg.UniqueViolationError: One of them is there already.
+    """
+    await _copy(connection, encoded, "events")
+
+
+async def copy_new(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]:
+    """Copies those encoded rows that are new, by way of the staging table, and returns their ids.
+
+    Within the caller's transaction; the rows have distinct ids.
+    """
+    await copy_staged(connection, encoded)
+    return {row[0].bytes for row in await connection.fetch(_INSERT_STAGED + "returning event_id")}
 
 
 async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> None:

@@ -37,10 +37,14 @@ class InvalidEvents(InvalidInput):
 
     code = "invalid_events"
 
-    def __init__(self, rejects: Sequence[Reject], total: int) -> None:
-        """Takes the rejects, at least one, and how many events there were in all."""
+    def __init__(self, rejects: Sequence[Reject], total: int, rejected: int | None = None) -> None:
+        """Takes the rejects, at least one, and how many events there were in all.
+
+        `rejected` is how many rejects there are, where `rejects` are only the first of them.
+        """
         self.rejects = tuple(rejects)
-        some = f"{len(self.rejects)} of {total} events" if total > 1 else "The event"
+        self.rejected = len(self.rejects) if rejected is None else rejected
+        some = f"{self.rejected} of {total} events" if total > 1 else "The event"
         first = self.rejects[0]
         super().__init__(
             f"{some} can't be taken, so none was written. First, {first}", field=first.field
@@ -66,7 +70,8 @@ class LoadInterrupted(Transient):
     def __init__(self, cause: BaseException | str, report: Report) -> None:
         """Takes what went wrong last, and the report up to the last commit that is certain."""
         self.report = report
-        super().__init__(f"Postgres went away during the load: {_line(cause)}. {_standing(report)}")
+        who = getattr(cause, "who", "Postgres")
+        super().__init__(f"{who} went away during the load: {_line(cause)}. {_standing(report)}")
 
 
 class LoadRefused(Terminal):

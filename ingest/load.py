@@ -81,10 +81,37 @@ async def load(
         LoadInterrupted: Postgres went away and did not come back in time.
         LoadRefused: Postgres refused a batch.
     """
-    steps = _Steps(source, project_id, options, progress, rejects)
     try:
         async with rehearsal(pool) if options.rehearse else _real(pool) as writer:
-            await steps.run(writer)
+            return await load_into(
+                writer,
+                source,
+                project_id=project_id,
+                options=options,
+                progress=progress,
+                rejects=rejects,
+            )
+    except ContactLost as error:
+        raise LoadInterrupted(error, Report()) from error
+
+
+async def load_into(
+    writer: Writer,
+    source: Source,
+    *,
+    project_id: ProjectId,
+    options: LoadOptions = _DEFAULTS,
+    progress: Progress | None = None,
+    rejects: RejectSink | None = None,
+) -> Report:
+    """The same by any writer, which is given what options.encoder makes of each batch.
+
+    Raises:
+        InvalidInput, InputEndedBadly, LoadInterrupted, LoadRefused: As `load`.
+    """
+    steps = _Steps(source, project_id, options, progress, rejects)
+    try:
+        await steps.run(writer)
     except InvalidInput as error:
         if steps.report.rows:
             raise InputEndedBadly(error, steps.report) from error
@@ -96,14 +123,19 @@ async def load(
     return replace(steps.report, ignored_columns=source.ignored_columns)
 
 
-class _Writer(Protocol):
-    """Writes encoded rows with distinct ids, and says how many of them are new."""
+class Writer(Protocol):
+    """Writes encoded rows with distinct ids, each time all of them or none."""
 
-    async def write(self, encoded: bytes, rows: int) -> Written: ...
+    async def write(self, encoded: bytes, rows: int) -> Written:
+        """Says how many of the rows are new.
+
+        Raises:
+            ContactLost: It gave up.
+        """
 
 
 @asynccontextmanager
-async def _real(pool: asyncpg.Pool) -> AsyncIterator[_Writer]:
+async def _real(pool: asyncpg.Pool) -> AsyncIterator[Writer]:
     yield BatchWriter(pool)
 
 
@@ -133,7 +165,7 @@ class _Steps:
         self._rejects = rejects
         self.report = Report()
 
-    async def run(self, writer: _Writer) -> None:
+    async def run(self, writer: Writer) -> None:
         """Goes through all batches; ended by a cancellation once the batch at hand is written."""
         began = time.perf_counter()
         upcoming = asyncio.create_task(asyncio.to_thread(self._prepare))
@@ -187,7 +219,7 @@ def _prepare(
     )
 
 
-async def _write(writer: _Writer, batch: _Prepared) -> Written:
+async def _write(writer: Writer, batch: _Prepared) -> Written:
     if not batch.distinct:
         return Written(0, staged=False)
     return await writer.write(batch.encoded, batch.distinct)

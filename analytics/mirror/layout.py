@@ -21,9 +21,8 @@ Days, and the first days of weeks and months, are numbers: days since 1970-01-01
 A grain is day, week or month. Properties are not here: no question reads them, and they would make
 the size of everything unbounded.
 
-Four more, `changed` and those named after changes, are always empty. A question that has a tail puts a
-temporary table of the
-same name before each, so that its SQL is the same with and without one.
+Four more, `changed` and those named after changes, are always empty. A question that has a tail
+puts a temporary table of the same name before each, so its SQL is the same with and without one.
 """
 
 from __future__ import annotations

@@ -42,6 +42,10 @@ FilesArgument = Annotated[
         show_default=False,
     ),
 ]
+ProjectNameOption = Annotated[
+    str | None,
+    typer.Option("--project", help="Name of the project; with --url the key says it."),
+]
 FormatOption = Annotated[
     str | None,
     typer.Option(
@@ -92,6 +96,24 @@ RejectsOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Write nothing; say what would become of the rows.")
 ]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        envvar="TIDEMARK_URL",
+        help="Load through the API of a Tidemark elsewhere, like https://host:8000; needs --key.",
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="KEY",
+        envvar="TIDEMARK_KEY",
+        help="With --url: a key of the scope ingest, which says whose the events are.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
 
@@ -111,6 +133,17 @@ def column_options(
         )
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def project_name(name: str | None) -> str:
+    """The name, which is needed where no key says whose the events are.
+
+    Raises:
+        typer.BadParameter: There is none.
+    """
+    if name is None:
+        raise typer.BadParameter("name the project: --project NAME (or --url and --key)")
+    return name
 
 
 def assumed_zone(name: str | None) -> ZoneInfo | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-import asyncpg
 from rich.console import Console
 
 from analytics.errors import InvalidInput
@@ -20,20 +19,48 @@ from app.cli.inputs import Followed, Input, opened
 from app.database.pools import events_pool
 from app.problems import ImportInterrupted
 from ingest import load as loading
+from ingest.rejects import RejectSink
 from ingest.rejects_file import RejectsFile
-from ingest.report import Report, total
+from ingest.report import Progress, Report, total
 from ingest.sources.formats import open_stream
-from ingest.sources.source import NO_OPTIONS, SourceOptions
+from ingest.sources.source import NO_OPTIONS, Source, SourceOptions
 
 T = TypeVar("T")
 
 
+class Loading(Protocol):
+    """Loads a source to where a target says; see ingest.load."""
+
+    async def __call__(
+        self,
+        source: Source,
+        *,
+        options: loading.LoadOptions,
+        progress: Progress | None = None,
+        rejects: RejectSink | None = None,
+    ) -> Report:
+        """The report. Raises what `load` raises."""
+
+
+class Target(Protocol):
+    """Where events go."""
+
+    def opened(self) -> AbstractAsyncContextManager[Loading]:
+        """Loads to there within the block."""
+
+
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where events go: a database, as the writer, and the project in it."""
+class Database:
+    """A database, as the writer, and the project in it."""
 
     url: str
     project_id: ProjectId
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Loading]:
+        """Loads by COPY."""
+        async with events_pool(self.url, size=2) as pool:
+            yield partial(loading.load, project_id=self.project_id, pool=pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +131,16 @@ class Importer:
         return Imported(tuple(self._done), written)
 
     async def _load_all(self, inputs: Sequence[Input], show: Show) -> None:
-        async with events_pool(self._target.url, size=2) as pool:
+        async with self._target.opened() as load:
             for source in inputs:
                 try:
-                    await self._load_one(source, pool, show)
+                    await self._load_one(source, load, show)
                 except InvalidInput as error:
                     if len(inputs) > 1:
                         error.args = (f"{source.name}: {error}",)
                     raise
 
-    async def _load_one(self, source: Input, pool: asyncpg.Pool, show: Show) -> None:
+    async def _load_one(self, source: Input, load: Loading, show: Show) -> None:
         self._current = (source.name, Report())
         with opened(source) as stream, ExitStack() as stack:
             events = open_stream(stream, source.announced, self._options.source)
@@ -126,10 +153,8 @@ class Importer:
                 so_far = total([part for _, part in [*self._done, self._current]])
                 show(source.name, self._bytes_done + stream.bytes_read, so_far)
 
-            loaded = loading.load(
+            loaded = load(
                 found,
-                project_id=self._target.project_id,
-                pool=pool,
                 options=self._options.load,
                 progress=note,
                 rejects=partial(self._rejects.write, source.name) if self._rejects else None,

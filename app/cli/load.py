@@ -20,18 +20,23 @@ from app.cli.import_options import (
     FilesArgument,
     FormatOption,
     JsonOption,
+    KeyOption,
     MapOption,
+    ProjectNameOption,
     Properties,
     PropertiesOption,
     RejectsOption,
+    UrlOption,
     ZoneOption,
     assumed_zone,
     column_options,
+    project_name,
 )
-from app.cli.importing import Imported, Importer, ImportOptions, Target
+from app.cli.importing import Database, Imported, Importer, ImportOptions
 from app.cli.inputs import find_inputs
-from app.cli.project import ProjectOption, in_transaction
+from app.cli.project import in_transaction
 from app.cli.ready import ready_servers
+from app.cli.remote import remote_target
 from app.problems import REJECTS
 from app.settings import Settings
 from ingest.load import BATCH_ROWS, LoadOptions
@@ -45,7 +50,7 @@ REJECTS_SHOWN = 10
 
 def import_events(  # noqa: PLR0913, PLR0917 - an option each
     files: FilesArgument,
-    project: ProjectOption,
+    project: ProjectNameOption = None,
     format_name: FormatOption = None,
     mapping: MapOption = None,
     assume_timezone: ZoneOption = None,
@@ -53,6 +58,8 @@ def import_events(  # noqa: PLR0913, PLR0917 - an option each
     event_id: EventIdOption = EventId.COLUMN,
     batch_size: BatchSizeOption = BATCH_ROWS,
     rejects: RejectsOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
     *,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -61,7 +68,7 @@ def import_events(  # noqa: PLR0913, PLR0917 - an option each
 
     Columns: event_id, occurred_at, user_id, event_type, and, if you like, properties, in any order.
     An import that was interrupted is simply run again. Rejected rows are written to a file that can
-    be mended and imported. More: docs/ingest.md.
+    be mended and imported. With --url and --key it goes over HTTP. More: docs/ingest.md.
 
     Example: tidemark import 'events-*.csv.gz' --project shop
     """
@@ -75,9 +82,14 @@ def import_events(  # noqa: PLR0913, PLR0917 - an option each
         rejects=rejects or free_path(Path(), Path(inputs[0].name).name),
     )
     console = Console(stderr=True)
-    with ready_servers(settings) as servers:
-        found = asyncio.run(in_transaction(servers.writer, lambda c: projects.by_name(c, project)))
-        imported = Importer(Target(servers.writer, found.id), options).run(inputs, console)
+    if url is not None:
+        target = remote_target(url, key, project, dry_run=dry_run)
+        imported = Importer(target, options).run(inputs, console)
+    else:
+        name = project_name(project)
+        with ready_servers(settings) as servers:
+            found = asyncio.run(in_transaction(servers.writer, lambda c: projects.by_name(c, name)))
+            imported = Importer(Database(servers.writer, found.id), options).run(inputs, console)
     tell(imported, console, dry_run=dry_run, json=json)
     if imported.report.rejected:
         raise typer.Exit(REJECTS)
@@ -89,7 +101,7 @@ def load_file(url: str, project_id: ProjectId, path: Path, console: Console) -> 
     Raises:
         InvalidInput, ImportInterrupted, Unreachable, LoadInterrupted: See Importer.run.
     """
-    importer = Importer(Target(url, project_id), ImportOptions())
+    importer = Importer(Database(url, project_id), ImportOptions())
     return importer.run(find_inputs([str(path)], None), console).report
 
 
