@@ -23,7 +23,7 @@ from analytics.duck import DuckLimits
 from analytics.mirror import lease
 from analytics.mirror.build import Progress, build
 from analytics.mirror.compaction import Piled, compact
-from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
+from analytics.mirror.errors import HistoryBroken, MirrorBroken, MirrorUnavailable
 from analytics.mirror.home import MirrorHome
 from analytics.mirror.store import Store, remove
 from analytics.mirror.sync import Synced, Syncer
@@ -192,9 +192,17 @@ class Keeper:
             return self._sync()
 
     def give_up(self, error: MirrorBroken, store: Store) -> None:
-        """Throw a mirror away that showed itself broken while it answered; it is built anew."""
+        """Throw a mirror away that showed itself broken while it answered; it is built anew.
+
+        Unless it has only moved on: to a question that was held up over two syncs, Postgres doesn't
+        know its token any more, or has pruned what it needs. A sync tells.
+        """
         with self._turn:
-            if self._store is store:
+            if isinstance(error, HistoryBroken) and self._store is store:
+                with suppress(MirrorUnavailable, psycopg.Error):
+                    self._sync()
+                    return
+            if self._store is store and not isinstance(error, HistoryBroken):
                 self._discard(error)
         self._wake.set()
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from analytics.engines.postgres import PostgresEngine
 from analytics.mirror import lease
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
 from analytics.mirror.look import look
@@ -220,6 +223,80 @@ def test_removals_pruned_while_the_mirror_slept_past_its_lease(
     writer.execute("update mirror_leases set expires_at = now()")
     assert lease.prune(writer) == 1
     assert cause_of_giving_up(mirror) == "floor"
+    exact()
+
+
+def test_sync_between_a_questions_file_and_its_look_changes_no_answer(
+    mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    numbers = [insert(writer, user=user) for user in ("ann", "bob", "cid")]
+    mirror.open_or_build()
+
+    def change_and_sync() -> None:
+        delete(writer, numbers.pop())
+        numbers.append(insert(writer, user=f"user {len(numbers)}"))
+        insert(writer, user="more")
+        mirror.sync()
+
+    monkeypatch.setattr("analytics.engines.mirrored.look", _first(change_and_sync, look))
+    for question in WINDOW.questions(SHOP):
+        answer = mirror.engine.answer(question).rows
+        with closing(PostgresEngine(mirror.database.reader)) as postgres:
+            assert answer == postgres.answer(question).rows
+
+
+def _first(act: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
+    def act_and_call(*arguments: Any) -> Any:
+        act()
+        return function(*arguments)
+
+    return act_and_call
+
+
+@pytest.mark.parametrize("pruned", [False, True], ids=["two syncs", "two syncs and pruning"])
+def test_question_held_up_over_two_syncs_costs_no_mirror(
+    mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch, pruned: bool
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    store = mirror.open_or_build()
+
+    def move_on() -> None:
+        delete(writer, number)
+        for user in ("bob", "cid"):
+            insert(writer, user=user)
+            mirror.sync()
+        if pruned:
+            assert lease.prune(writer) == 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr("analytics.engines.mirrored.look", _first(move_on, look))
+        with pytest.raises(HistoryBroken):
+            mirror.engine.answer(WINDOW.questions(SHOP)[0])
+    assert mirror.store() is store
+    exact()
+
+
+def test_removal_of_an_event_that_the_file_lacks_is_no_count_below_zero(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    mirror.open_or_build()
+    with mirror.store().writing() as cursor:
+        cursor.execute("delete from events")
+    delete(writer, number)
+    with pytest.raises(MirrorBroken) as caught:
+        mirror.sync()
+    assert caught.value.cause == "mismatch"
+    mirror.open_or_build()
+    number = insert(writer)
+    mirror.sync()
+    with mirror.store().writing() as cursor:
+        cursor.execute("delete from user_days")
+    delete(writer, number)
+    assert cause_of_giving_up(mirror) == "mismatch"
     exact()
 
 
