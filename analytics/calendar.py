@@ -49,6 +49,10 @@ _MARGIN_SECONDS: Final = 2 * DAY_SECONDS
 _FIRST_YEAR_OF_CHANGE, _LAST_YEAR_OF_CHANGE = 1800, 9998
 
 
+# Dashboards ask about the same few ranges; the longest holds 18,000 instants.
+_RANGES_KEPT: Final = 64
+
+
 class WeekStart(StrEnum):
     """The weekday on which a project's weeks begin."""
 
@@ -134,6 +138,7 @@ def first_day_of_week(day: date, week_start: WeekStart) -> date:
     return day - timedelta(days=days_into_week)
 
 
+@lru_cache(maxsize=_RANGES_KEPT)
 def day_starts(zone_name: str, first: date, last: date) -> tuple[datetime, ...]:
     """When each day from `first` to `last` begins, and the day after: UTC instants in order.
 
@@ -143,12 +148,14 @@ def day_starts(zone_name: str, first: date, last: date) -> tuple[datetime, ...]:
     return _starts(zone_name, range(day_number(first), day_number(last) + 2))
 
 
+@lru_cache(maxsize=_RANGES_KEPT)
 def week_starts(zone_name: str, first: date, weeks: int) -> tuple[datetime, ...]:
     """When each of `weeks` weeks begins, from the day `first` on, and the week after them."""
     begin = day_number(first)
     return _starts(zone_name, range(begin, begin + 7 * weeks + 1, 7))
 
 
+@lru_cache(maxsize=_RANGES_KEPT)
 def offsets(zone_name: str, first: date, last: date) -> tuple[Offset, ...]:
     """Offsets that give every instant of the days `first` to `last` its day, by division alone.
 

@@ -55,7 +55,7 @@ class DuckLimits:
     """
 
     threads: int = 2
-    memory_megabytes: int = 1024
+    memory_megabytes: int = 768
     spill_megabytes: int = 10 * 1024
 
 

@@ -11,9 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from analytics.engines.protocol import Freshness
 from analytics.questions.question import Question
-from app.accounts import keys
 from app.accounts.keys import KeyHolder, Scope
-from app.database.pools import transaction
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
 from app.problems import Busy, Forbidden, Unauthenticated
@@ -26,8 +24,11 @@ bearer = HTTPBearer(
 )
 
 
-def resources(request: Request) -> Resources:
-    """What the serving process holds open."""
+async def resources(request: Request) -> Resources:
+    """What the serving process holds open.
+
+    Not a plain function: FastAPI would run that in a thread, for a third of a small request's time.
+    """
     held = request.state.resources
     assert isinstance(held, Resources)  # noqa: S101 - put there by the lifespan
     return held
@@ -36,8 +37,11 @@ def resources(request: Request) -> Resources:
 Held = Annotated[Resources, Depends(resources)]
 
 
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
 async def key_holder(
-    held: Held, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request, credentials: HTTPAuthorizationCredentials | None
 ) -> KeyHolder:
     """Whoever the request's key lets in.
 
@@ -47,8 +51,7 @@ async def key_holder(
     """
     if credentials is None:
         raise Unauthenticated
-    async with transaction(held.accounts) as connection:
-        holder = await keys.holder(connection, credentials.credentials)
+    holder = await (await resources(request)).keys.ask(credentials.credentials)
     if holder is None:
         raise Unauthenticated(
             "This API key is unknown, revoked or expired; `tidemark key create` makes one."
@@ -56,8 +59,9 @@ async def key_holder(
     return holder
 
 
-def _with_scope(scope: Scope) -> Callable[[KeyHolder], Awaitable[KeyHolder]]:
-    async def check(holder: Annotated[KeyHolder, Depends(key_holder)]) -> KeyHolder:
+def _with_scope(scope: Scope) -> Callable[[Request, Credentials], Awaitable[KeyHolder]]:
+    async def check(request: Request, credentials: Credentials) -> KeyHolder:
+        holder = await key_holder(request, credentials)
         if holder.scope is not scope:
             raise Forbidden(
                 f"This key has the scope {holder.scope}; this needs a key of the scope {scope}."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict
 
 import asyncpg
@@ -15,11 +19,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
+from app.accounts.keys import KeyHolder, key_holders
 from app.database.pools import events_pool, sqlalchemy_engine
+from app.intake import Intake
 from app.mirror_socket import served
 from app.mirroring import MirrorMetrics, duck_limits, keeper_of
+from app.observability import Metrics
 from app.servers import given
 from app.settings import Settings
+from app.throttle import EventThrottle, throttle_client
+from app.together import Together
+
+OTHER_THREADS = 8
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,8 @@ class Resources:
     answers: MirrorMetrics
     questions: CapacityLimiter
     redis: Redis | None
+    keys: Together[str, KeyHolder | None]
+    intake: Intake
 
 
 class State(TypedDict):
@@ -42,24 +57,26 @@ class State(TypedDict):
     resources: Resources
 
 
-def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
+def lifespan(
+    settings: Settings, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     """The lifespan of an app with these settings."""
 
     @asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[State]:
         async with AsyncExitStack() as stack:
-            yield State(resources=await _open(settings, stack))
+            yield State(resources=await _open(settings, metrics, stack))
 
     return run
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> Resources:
+async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Resources:
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
-    answers = MirrorMetrics()
+    answers = MirrorMetrics(metrics.registry)
     keeper = keeper_of(settings, servers, answers)
     if keeper is not None:
         stack.callback(keeper.close)
@@ -79,4 +96,22 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Resources:
         redis = Redis.from_url(servers.redis, socket_timeout=0.5, socket_connect_timeout=0.5)
         stack.push_async_callback(redis.aclose)
     questions = CapacityLimiter(settings.questions_at_once)
-    return Resources(settings, accounts, events, engines, keeper, answers, questions, redis)
+    keys = Together[str, KeyHolder | None](partial(key_holders, accounts))
+    intake = Intake(settings, events, _throttle(servers.redis, settings, metrics, stack), metrics)
+    # Threads that wait for a body's sender must leave some to others.
+    threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
+    asyncio.get_running_loop().set_default_executor(threads)
+    return Resources(
+        settings, accounts, events, engines, keeper, answers, questions, redis, keys, intake
+    )
+
+
+def _throttle(
+    url: str | None, settings: Settings, metrics: Metrics, stack: AsyncExitStack
+) -> EventThrottle | None:
+    if url is None:
+        log.warning("throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept")
+        return None
+    redis = throttle_client(url)
+    stack.push_async_callback(redis.aclose)
+    return EventThrottle(redis, settings.rate_limit, metrics)

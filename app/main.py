@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from app import problems
 from app.lifespan import lifespan
+from app.observability import Metrics
 from app.routes import events, health, stats
 from app.settings import Settings
 
@@ -17,16 +18,18 @@ def create_app(settings: Settings) -> FastAPI:
 
     Nothing connects before it is started.
     """
+    metrics = Metrics()
     app = FastAPI(
         title="Tidemark",
         summary="Product analytics: Postgres holds the events, DuckDB answers the questions.",
         version=version("tidemark"),
-        lifespan=lifespan(settings),
+        lifespan=lifespan(settings, metrics),
         # A redirect would let any path into the metrics' labels, and clients lose their body on the
         # way.
         redirect_slashes=False,
     )
     problems.install(app)
+    metrics.instrument(app)
     app.include_router(health.router)
     for topic in (events, stats):
         app.include_router(topic.router, prefix=settings.api_prefix)

@@ -19,7 +19,9 @@ from starlette.exceptions import HTTPException
 
 from analytics import errors
 from app.accounts.projects import InvalidProject, ProjectExists
-from ingest.errors import InvalidEvents
+from app.body import BrokenBody, SlowBody, TooLarge
+from ingest.errors import ContentTooLarge, InputEndedBadly, InvalidEvents, LoadRefused
+from ingest.outcome import EventsRefused
 
 MEDIA_TYPE = "application/problem+json"
 USAGE, FAILURE, REJECTS, INTERRUPTED = 2, 1, 3, 130
@@ -42,15 +44,26 @@ class Unauthenticated(errors.Terminal):
 
 
 class UnsupportedType(errors.Terminal):
-    """The body's type is not one that events are taken in."""
+    """The body's type, or its encoding, is not one that events are taken in."""
 
     code = "unsupported_media_type"
 
 
-class TooLarge(errors.Terminal):
-    """The body is larger than allowed."""
+class TooMany(errors.Terminal):
+    """The request holds more events than allowed."""
 
-    code = "body_too_large"
+    code = "too_many_events"
+
+
+class Throttled(errors.Transient):
+    """The key has sent too much; wait as long as Retry-After says."""
+
+    code = "throttled"
+
+    def __init__(self, message: str, headers: dict[str, str]) -> None:
+        """Takes the headers that say when to come again."""
+        super().__init__(message)
+        self.headers = headers
 
 
 class Busy(errors.Transient):
@@ -89,6 +102,12 @@ OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
     UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
     ImportInterrupted: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, INTERRUPTED),
     TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
+    ContentTooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
+    TooMany: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
+    Throttled: Outcome(HTTPStatus.TOO_MANY_REQUESTS, FAILURE),
+    SlowBody: Outcome(HTTPStatus.REQUEST_TIMEOUT, FAILURE),
+    EventsRefused: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, FAILURE),
+    LoadRefused: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, FAILURE),
 }
 
 
@@ -114,7 +133,12 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def outcome_of(error: errors.TidemarkError) -> Outcome:
-    """The entry of OUTCOMES for the nearest class in the error's ancestry."""
+    """The entry of OUTCOMES for the nearest class in the error's ancestry.
+
+    An input that ended badly is answered as what ended it.
+    """
+    if isinstance(error, InputEndedBadly) and isinstance(error.__cause__, errors.TidemarkError):
+        return outcome_of(error.__cause__)
     return next(OUTCOMES[cls] for cls in type(error).__mro__ if cls in OUTCOMES)
 
 
@@ -167,6 +191,11 @@ async def _tidemark_error(request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.Transient):
         headers["Retry-After"] = "1"
+    if isinstance(error, Throttled):
+        headers.update(error.headers)
+    if isinstance(error, SlowBody | BrokenBody):
+        # Otherwise the rest of the body would still be read, at the sender's own pace.
+        headers["Connection"] = "close"
     return response(problem_of(error), headers)
 
 

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     duckdb_threads: int = Field(default=2, ge=1, description="Threads of one DuckDB database.")
     duckdb_memory_mb: int = Field(
-        default=1024,
+        default=768,
         ge=64,
         description="Memory of one DuckDB database, in MiB, before it spills to disk.",
     )
@@ -85,6 +85,55 @@ class Settings(BaseSettings):
         default=16 * 1024 * 1024,
         ge=1024,
         description="Largest JSON body of POST /events, in bytes.",
+    )
+    max_json_events: int = Field(
+        default=100_000, ge=1, description="Most events of one JSON request."
+    )
+    max_bulk_size: int = Field(
+        default=8 * 1024**3,
+        ge=1024,
+        description="Largest body of POST /events in any other format, in bytes as sent.",
+    )
+    max_content_size: int = Field(
+        default=32 * 1024**3,
+        ge=1024,
+        description="Most that such a body may hold, in bytes, decompressed.",
+    )
+    max_properties_size: int = Field(
+        default=1024**2,
+        ge=2,
+        le=1024**2,
+        description="Longest properties of an event over HTTP, in bytes.",
+    )
+    max_properties_depth: int = Field(
+        default=32,
+        ge=1,
+        le=32,
+        description="Most levels of objects and arrays in the properties of an event over HTTP.",
+    )
+    body_timeout: timedelta = Field(
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="How long 64 KiB of a body, or its rest, may take to arrive before the sender "
+        "is cut off, in seconds or as an ISO 8601 duration.",
+    )
+    bulk_at_once: int = Field(
+        default=8,
+        ge=1,
+        description="How many bodies that are no JSON are read at once; others wait for their turn "
+        "as long as BODY_TIMEOUT.",
+    )
+    rate_limit: int = Field(
+        default=6_000_000,
+        ge=1,
+        description="How many events a key may send a minute, and how many at once after a pause. "
+        "Needs Redis.",
+    )
+    max_event_ahead: timedelta = Field(
+        default=timedelta(hours=24),
+        ge=timedelta(0),
+        description="How far from now occurred_at may lie in the future; later events are "
+        "rejected. In seconds or as an ISO 8601 duration.",
     )
     query_timeout: timedelta = Field(
         default=timedelta(seconds=30),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import asyncpg
 
@@ -38,6 +38,7 @@ AWAY: Final = (
 
 _WAITS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds before each attempt: a restart's time
 _XID: Final = "select pg_current_xact_id()::text"
+_IMPATIENT_XID: Final = "select pg_current_xact_id()::text, set_config('lock_timeout', $1, true)"
 _STATUS: Final = "select pg_xact_status($1::text::xid8)"
 
 
@@ -45,16 +46,24 @@ class ContactLost(Transient):
     """Postgres stayed away, or kept rolling back, for longer than we wait."""
 
     code = "contact_lost"
+    who: ClassVar[str] = "Postgres"
 
 
-async def committed(pool: asyncpg.Pool, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+async def committed(
+    pool: asyncpg.Pool,
+    work: Callable[[asyncpg.Connection], Awaitable[T]],
+    *,
+    lock_timeout: str | None = None,
+) -> T:
     """Does the work in a transaction and returns its result once that is committed.
 
     The work is done again, on a fresh connection, when the transaction is known to have left
-    nothing behind.
+    nothing behind. `lock_timeout` is Postgres's setting of that name, like "500ms"; by default the
+    server's own.
 
     Raises:
         ContactLost: It failed again and again, or nobody could say whether it was committed.
+        asyncpg.LockNotAvailableError: It waited for a lock for longer than `lock_timeout`.
         asyncpg.PostgresError: Postgres refuses the work for another reason.
     """
     failure: Exception | None = None
@@ -69,7 +78,7 @@ async def committed(pool: asyncpg.Pool, work: Callable[[asyncpg.Connection], Awa
                         return result
                     unanswered = None
                 async with connection.transaction(isolation="read_committed"):
-                    xid = await connection.fetchval(_XID)
+                    xid = await _number(connection, lock_timeout)
                     result = await work(connection)
                     unanswered = (xid, result)
                 return result
@@ -90,6 +99,13 @@ async def _dropped_when_lost(connection: asyncpg.Connection) -> AsyncIterator[No
     except AWAY:
         connection.terminate()
         raise
+
+
+async def _number(connection: asyncpg.Connection, lock_timeout: str | None) -> str:
+    """The transaction's own, which Postgres can be asked about later."""
+    if lock_timeout is None:
+        return str(await connection.fetchval(_XID))
+    return str(await connection.fetchval(_IMPATIENT_XID, lock_timeout))
 
 
 async def _was_committed(connection: asyncpg.Connection, xid: str) -> bool:

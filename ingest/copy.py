@@ -60,11 +60,10 @@ class BatchWriter:
         """
 
         async def straight(connection: asyncpg.Connection) -> None:
-            await _copy(connection, encoded, "events")
+            await copy_straight(connection, encoded)
 
         async def staged(connection: asyncpg.Connection) -> int:
-            await connection.execute(_CREATE_STAGING)
-            await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
+            await copy_staged(connection, encoded)
             status = await connection.execute(_INSERT_STAGED)
             return int(status.rpartition(" ")[2])
 
@@ -78,6 +77,30 @@ class BatchWriter:
         inserted = await committed(self._pool, staged)
         self._expects_duplicates = inserted < rows
         return Written(inserted, staged=True)
+
+
+async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
+    """Copies encoded rows into the events table.
+
+    Raises:
+        asyncpg.UniqueViolationError: One of them is there already.
+    """
+    await _copy(connection, encoded, "events")
+
+
+async def copy_new(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]:
+    """Copies those encoded rows that are new, by way of the staging table, and returns their ids.
+
+    Within the caller's transaction; the rows have distinct ids.
+    """
+    await copy_staged(connection, encoded)
+    return {row[0].bytes for row in await connection.fetch(_INSERT_STAGED + "returning event_id")}
+
+
+async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> None:
+    """Copies encoded rows into the staging table, which holds them to the transaction's end."""
+    await connection.execute(_CREATE_STAGING)
+    await _copy(connection, encoded, _STAGING, schema_name=_TEMPORARY)
 
 
 async def _copy(

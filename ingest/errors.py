@@ -2,6 +2,7 @@
 
 InvalidInput
 ├── InvalidJson        a body is not JSON, or neither an array nor an object
+├── ContentTooLarge    a source holds more than it may, decompressed
 ├── InvalidEvents      some events of a request can't be taken, so none was
 └── InputEndedBadly    a source broke off after rows before it were committed
 Transient
@@ -25,15 +26,25 @@ class InvalidJson(InvalidInput):
     code = "invalid_json"
 
 
+class ContentTooLarge(InvalidInput):
+    """The input is larger than allowed, decompressed; send it in parts."""
+
+    code = "content_too_large"
+
+
 class InvalidEvents(InvalidInput):
     """Some events can't be taken, so none was written; mend or leave out those listed."""
 
     code = "invalid_events"
 
-    def __init__(self, rejects: Sequence[Reject], total: int) -> None:
-        """Takes the rejects, at least one, and how many events there were in all."""
+    def __init__(self, rejects: Sequence[Reject], total: int, rejected: int | None = None) -> None:
+        """Takes the rejects, at least one, and how many events there were in all.
+
+        `rejected` is how many rejects there are, where `rejects` are only the first of them.
+        """
         self.rejects = tuple(rejects)
-        some = f"{len(self.rejects)} of {total} events" if total > 1 else "The event"
+        self.rejected = len(self.rejects) if rejected is None else rejected
+        some = f"{self.rejected} of {total} events" if total > 1 else "The event"
         first = self.rejects[0]
         super().__init__(
             f"{some} can't be taken, so none was written. First, {first}", field=first.field
@@ -59,7 +70,8 @@ class LoadInterrupted(Transient):
     def __init__(self, cause: BaseException | str, report: Report) -> None:
         """Takes what went wrong last, and the report up to the last commit that is certain."""
         self.report = report
-        super().__init__(f"Postgres went away during the load: {_line(cause)}. {_standing(report)}")
+        who = getattr(cause, "who", "Postgres")
+        super().__init__(f"{who} went away during the load: {_line(cause)}. {_standing(report)}")
 
 
 class LoadRefused(Terminal):

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analytics.events import MAX_TEXT_CHARACTERS
+
+UUID_BYTES: Final = 16
+
 _LENGTH: Final = 36
 _HYPHENS: Final = [8, 13, 18, 23]
 _DIGITS: Final = [place for place in range(_LENGTH) if place not in _HYPHENS]
 _NO_DIGIT: Final = 255
-_BYTES: Final = 16
 _TEXT: Final = re.compile(
     r"(?:urn:uuid:)?(?P<brace>\{)?"
     r"([0-9a-f]{8})(?P<hyphen>-)?([0-9a-f]{4})(?(hyphen)-)([0-9a-f]{4})(?(hyphen)-)"
@@ -53,7 +56,7 @@ def parse_uuids(texts: pa.StringArray) -> tuple[pa.FixedSizeBinaryArray, list[in
     """
     lengths = pc.binary_length(texts).to_numpy()
     usual = np.flatnonzero(lengths == _LENGTH)
-    result = np.zeros((len(texts), _BYTES), np.uint8)
+    result = np.zeros((len(texts), UUID_BYTES), np.uint8)
     done = np.zeros(len(texts), bool)
     if len(usual):
         spelt, valid = _decode(texts if len(usual) == len(texts) else texts.take(pa.array(usual)))
@@ -69,10 +72,23 @@ def parse_uuids(texts: pa.StringArray) -> tuple[pa.FixedSizeBinaryArray, list[in
     return fixed_bytes(result), bad
 
 
+def derived_uuid(namespace: UUID, text: str) -> UUID | None:
+    """uuid5 of an id that is no UUID; None if it is none at all: empty, too long, or with NUL."""
+    if not text or len(text) > MAX_TEXT_CHARACTERS or "\0" in text:
+        return None
+    return uuid5(namespace, text)
+
+
 def fixed_bytes(rows: npt.NDArray[np.uint8]) -> pa.FixedSizeBinaryArray:
     """An (n, 16) array of bytes as an Arrow column."""
     buffers = [None, pa.py_buffer(np.ascontiguousarray(rows))]
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(_BYTES), len(rows), buffers)
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(UUID_BYTES), len(rows), buffers)
+
+
+def bytes_of(column: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint8]:
+    """A column of UUIDs as an (n, 16) array of bytes, which can't be written to."""
+    content = np.frombuffer(column.buffers()[1], np.uint8).reshape(-1, UUID_BYTES)
+    return content[column.offset : column.offset + len(column)]
 
 
 def _decode(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
+import pyarrow as pa
 
 from analytics.errors import InvalidInput
 from analytics.events import ProjectId
@@ -23,12 +25,15 @@ from ingest.copy import BatchWriter, Written
 from ingest.distinct import distinct_by_id
 from ingest.encode import Encoder, default_encoder
 from ingest.errors import InputEndedBadly, LoadInterrupted, LoadRefused
+from ingest.rehearse import rehearsal
 from ingest.rejects import Reject, RejectSink
 from ingest.report import Progress, Report
+from ingest.rules import NO_RULES, Rules, project_namespace
 from ingest.sources.source import RawBatch, Source
 from ingest.validate import validate
 
 T = TypeVar("T")
+BATCH_ROWS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,15 @@ class LoadOptions:
             gain nothing, and the first and last can't overlap with anything (docs/adr/0004).
         kept_rejects: How many rejects the report keeps.
         encoder: Encodes rows for COPY.
+        rules: What is asked of values. Without a namespace, the project's is taken.
+        rehearse: Whether to write nothing and only count (see ingest.rehearse).
     """
 
-    batch_rows: int = 65_536
+    batch_rows: int = BATCH_ROWS
     kept_rejects: int = 100
     encoder: Encoder = field(default_factory=default_encoder)
+    rules: Rules = NO_RULES
+    rehearse: bool = False
 
 
 _DEFAULTS: Final = LoadOptions()
@@ -72,35 +81,112 @@ async def load(
         LoadInterrupted: Postgres went away and did not come back in time.
         LoadRefused: Postgres refused a batch.
     """
-    began = time.perf_counter()
-    report = Report()
-    writer = BatchWriter(pool)
-    prepare = partial(_prepare, source.batches(options.batch_rows), project_id, options.encoder)
-    upcoming = asyncio.create_task(asyncio.to_thread(prepare))
     try:
-        while (batch := await asyncio.shield(upcoming)) is not None:
-            upcoming = asyncio.create_task(asyncio.to_thread(prepare))
-            written, cancelled = await _to_the_end(_write(writer, batch))
-            seconds = time.perf_counter() - began
-            report = replace(_added(report, batch, written, options.kept_rejects), seconds=seconds)
-            report = replace(report, ignored_columns=source.ignored_columns)
-            if rejects and batch.rejects:
-                rejects(batch.rejects)
-            if progress:
-                progress(report)
-            if cancelled:
-                raise asyncio.CancelledError
+        async with rehearsal(pool) if options.rehearse else _real(pool) as writer:
+            return await load_into(
+                writer,
+                source,
+                project_id=project_id,
+                options=options,
+                progress=progress,
+                rejects=rejects,
+            )
+    except ContactLost as error:
+        raise LoadInterrupted(error, Report()) from error
+
+
+async def load_into(
+    writer: Writer,
+    source: Source,
+    *,
+    project_id: ProjectId,
+    options: LoadOptions = _DEFAULTS,
+    progress: Progress | None = None,
+    rejects: RejectSink | None = None,
+) -> Report:
+    """The same by any writer, which is given what options.encoder makes of each batch.
+
+    Raises:
+        InvalidInput, InputEndedBadly, LoadInterrupted, LoadRefused: As `load`.
+    """
+    steps = _Steps(source, project_id, options, progress, rejects)
+    try:
+        await steps.run(writer)
     except InvalidInput as error:
-        if report.rows:
-            raise InputEndedBadly(error, report) from error
+        if steps.report.rows:
+            raise InputEndedBadly(error, steps.report) from error
         raise
     except ContactLost as error:
-        raise LoadInterrupted(error, report) from error
+        raise LoadInterrupted(error, steps.report) from error
     except asyncpg.PostgresError as error:
-        raise LoadRefused(error, report) from error
-    finally:
-        await _settled(upcoming)
-    return replace(report, ignored_columns=source.ignored_columns)
+        raise LoadRefused(error, steps.report) from error
+    return replace(steps.report, ignored_columns=source.ignored_columns)
+
+
+class Writer(Protocol):
+    """Writes encoded rows with distinct ids, each time all of them or none."""
+
+    async def write(self, encoded: bytes, rows: int) -> Written:
+        """Says how many of the rows are new.
+
+        Raises:
+            ContactLost: It gave up.
+        """
+
+
+@asynccontextmanager
+async def _real(pool: asyncpg.Pool) -> AsyncIterator[Writer]:
+    yield BatchWriter(pool)
+
+
+class _Steps:
+    """One load: reads a batch ahead, writes, and counts.
+
+    Attributes:
+        report: What became of the rows so far.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        project_id: ProjectId,
+        options: LoadOptions,
+        progress: Progress | None,
+        rejects: RejectSink | None,
+    ) -> None:
+        rules = options.rules
+        if rules.namespace is None:
+            rules = replace(rules, namespace=project_namespace(project_id))
+        encode = partial(options.encoder, project_id)
+        self._source = source
+        self._prepare = partial(_prepare, source.batches(options.batch_rows), rules, encode)
+        self._kept_rejects = options.kept_rejects
+        self._progress = progress
+        self._rejects = rejects
+        self.report = Report()
+
+    async def run(self, writer: Writer) -> None:
+        """Goes through all batches; ended by a cancellation once the batch at hand is written."""
+        began = time.perf_counter()
+        upcoming = asyncio.create_task(asyncio.to_thread(self._prepare))
+        try:
+            while (batch := await asyncio.shield(upcoming)) is not None:
+                upcoming = asyncio.create_task(asyncio.to_thread(self._prepare))
+                written, cancelled = await _to_the_end(_write(writer, batch))
+                self._tell(batch, written, time.perf_counter() - began)
+                if cancelled:
+                    raise asyncio.CancelledError
+        finally:
+            await _settled(upcoming)
+
+    def _tell(self, batch: _Prepared, written: Written, seconds: float) -> None:
+        report = _added(self.report, batch, written, self._kept_rejects)
+        ignored = self._source.ignored_columns
+        self.report = replace(report, seconds=seconds, ignored_columns=ignored)
+        if self._rejects and batch.rejects:
+            self._rejects(batch.rejects)
+        if self._progress:
+            self._progress(self.report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +202,24 @@ class _Prepared:
 
 
 def _prepare(
-    batches: Iterator[RawBatch], project_id: ProjectId, encoder: Encoder
+    batches: Iterator[RawBatch], rules: Rules, encode: Callable[[pa.RecordBatch], bytes]
 ) -> _Prepared | None:
     raw = next(batches, None)
     if raw is None:
         return None
-    checked = validate(raw)
+    checked = validate(raw, rules)
     events, repeated = distinct_by_id(checked.events)
     return _Prepared(
         rows=checked.rows,
         distinct=len(events),
         repeated=repeated,
         rejects=checked.rejects,
-        encoded=encoder(project_id, events),
+        encoded=encode(events),
         bytes_read=raw.bytes_read,
     )
 
 
-async def _write(writer: BatchWriter, batch: _Prepared) -> Written:
+async def _write(writer: Writer, batch: _Prepared) -> Written:
     if not batch.distinct:
         return Written(0, staged=False)
     return await writer.write(batch.encoded, batch.distinct)
@@ -156,6 +242,7 @@ async def _settled(upcoming: asyncio.Task[_Prepared | None]) -> None:
 
 
 def _added(report: Report, batch: _Prepared, written: Written, kept_rejects: int) -> Report:
+    kept = batch.rejects[: max(kept_rejects - len(report.rejects), 0)]
     return replace(
         report,
         rows=report.rows + batch.rows,
@@ -165,5 +252,5 @@ def _added(report: Report, batch: _Prepared, written: Written, kept_rejects: int
         batches=report.batches + 1,
         staged_batches=report.staged_batches + written.staged,
         bytes_read=report.bytes_read + batch.bytes_read,
-        rejects=(report.rejects + batch.rejects)[:kept_rejects],
+        rejects=report.rejects + tuple(replace(reject, record=None) for reject in kept),
     )

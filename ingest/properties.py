@@ -22,10 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.rejects import Code, shown
-
-MAX_PROPERTIES_BYTES: Final = 1 << 20
-MAX_DEPTH: Final = 32
-"""Levels of objects and arrays, the properties themselves being the first."""
+from ingest.rules import NO_RULES, Rules
 
 EMPTY: Final = "{}"
 
@@ -48,15 +45,17 @@ class Flaw(NamedTuple):
     message: str
 
 
-def check_properties(texts: pa.StringArray) -> tuple[pa.StringArray, dict[int, Flaw]]:
+def check_properties(
+    texts: pa.StringArray, rules: Rules = NO_RULES
+) -> tuple[pa.StringArray, dict[int, Flaw]]:
     """The texts as they go to Postgres, empty ones as {}, and what is wrong with some rows."""
     distinct = texts.dictionary_encode()
     flat = pc.match_substring_regex(distinct.dictionary, _FLAT).to_numpy(zero_copy_only=False)
-    small = pc.binary_length(distinct.dictionary).to_numpy() <= MAX_PROPERTIES_BYTES
+    small = pc.binary_length(distinct.dictionary).to_numpy() <= rules.max_properties_bytes
     flaws: dict[int, Flaw] = {}
     for place in np.flatnonzero(~(flat & small)).tolist():
         text = distinct.dictionary[place].as_py()
-        if text and (flaw := flaw_of(text)):
+        if text and (flaw := flaw_of(text, rules)):
             flaws[place] = flaw
     if len(texts) and pc.min(pc.binary_length(distinct.dictionary)).as_py() == 0:
         texts = pc.if_else(pc.equal(texts, ""), EMPTY, texts)
@@ -67,53 +66,53 @@ def check_properties(texts: pa.StringArray) -> tuple[pa.StringArray, dict[int, F
     return texts, {row: flaws[int(places[row])] for row in rows.tolist()}
 
 
-def flaw_of(text: str) -> Flaw | None:
+def flaw_of(text: str, rules: Rules = NO_RULES) -> Flaw | None:
     """What keeps a text from being properties, or None."""
     size = len(text.encode())
-    if size > MAX_PROPERTIES_BYTES:
+    if size > rules.max_properties_bytes:
         return Flaw(
             Code.TOO_LONG,
-            f"properties has {size:,} bytes; it may have {MAX_PROPERTIES_BYTES:,}",
+            f"properties has {size:,} bytes; it may have {rules.max_properties_bytes:,}",
         )
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        return _not_json(text, error)
+        return _not_json(text, error, rules.max_depth)
     if not isinstance(value, dict):
         message = f'properties {shown(text)} is not a JSON object like {{"plan":"pro"}}'
         return Flaw(Code.INVALID_PROPERTIES, message)
-    return _unstorable(text, value)
+    return _unstorable(text, value, rules.max_depth)
 
 
-def _unstorable(text: str, value: dict[str, Any]) -> Flaw | None:
+def _unstorable(text: str, value: dict[str, Any], max_depth: int) -> Flaw | None:
     """What Postgres would not store of an object, or not as deep as it goes."""
     if _NUL.search(text):
         message = "properties holds a NUL character (\\u0000), which Postgres can't store"
         return Flaw(Code.NUL_CHARACTER, message)
-    if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(value):
-        return _too_deep()
+    if text.count("{") + text.count("[") > max_depth and _is_too_deep(value, max_depth):
+        return _too_deep(max_depth)
     if len(text) > _MAX_FRACTION_DIGITS or _FAR_EXPONENT.search(text):
         return _number_flaw(text)
     return None
 
 
-def _not_json(text: str, error: orjson.JSONDecodeError) -> Flaw:
+def _not_json(text: str, error: orjson.JSONDecodeError, max_depth: int) -> Flaw:
     if _TOO_LARGE in error.msg:
         return _out_of_range(text[error.pos :])
     if "depth" in error.msg:
-        return _too_deep()
+        return _too_deep(max_depth)
     message = f"properties {shown(text)} is not JSON: {error.msg} at character {error.pos + 1}"
     return Flaw(Code.INVALID_PROPERTIES, message)
 
 
-def _too_deep() -> Flaw:
-    message = f"properties nests objects and arrays more than {MAX_DEPTH} levels deep"
+def _too_deep(max_depth: int) -> Flaw:
+    message = f"properties nests objects and arrays more than {max_depth} levels deep"
     return Flaw(Code.TOO_DEEP, message)
 
 
-def _is_too_deep(value: Any) -> bool:
+def _is_too_deep(value: Any, max_depth: int) -> bool:
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(max_depth):
         level = [
             inner
             for outer in level

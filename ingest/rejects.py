@@ -6,11 +6,15 @@ columns, `validate` what no events table would hold.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
+
+REJECT_FIELD: Final = "rejected_because"
+"""Name of a field that events read from JSON may have, and that is left out: see rejects_file."""
 
 MAX_RAW_CHARACTERS: Final = 500
 MAX_SHOWN_CHARACTERS: Final = 60
@@ -22,7 +26,7 @@ class Unit(StrEnum):
     LINE = "line"
     """Lines of the file, the first being 1, the header's included; a row is where it begins."""
     INDEX = "index"
-    """Elements of the array, the first being 0."""
+    """Elements of an array or rows of a table, the first being 0."""
 
 
 class Code(StrEnum):
@@ -32,6 +36,7 @@ class Code(StrEnum):
     BROKEN_QUOTING = "broken_quoting"
     INVALID_UTF8 = "invalid_utf8"
     REPEATED_HEADER = "repeated_header"
+    INVALID_JSON = "invalid_json"
     NOT_AN_OBJECT = "not_an_object"
     UNKNOWN_FIELD = "unknown_field"
     MISSING_FIELD = "missing_field"
@@ -40,6 +45,7 @@ class Code(StrEnum):
     INVALID_TIMESTAMP = "invalid_timestamp"
     NAIVE_TIMESTAMP = "naive_timestamp"
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    TIMESTAMP_AHEAD = "timestamp_ahead"
     TOO_LONG = "too_long"
     NUL_CHARACTER = "nul_character"
     INVALID_PROPERTIES = "invalid_properties"
@@ -52,15 +58,17 @@ MEANINGS: Final = {
     Code.BROKEN_QUOTING: "A quote is never closed, or something follows a closing quote.",
     Code.INVALID_UTF8: "The row is not UTF-8 text.",
     Code.REPEATED_HEADER: "The row is the header once more, as in files put one behind the other.",
-    Code.NOT_AN_OBJECT: "The element of the array is not a JSON object.",
+    Code.INVALID_JSON: "The line, or the element of the array, is not JSON.",
+    Code.NOT_AN_OBJECT: "The line, or the element of the array, is not a JSON object.",
     Code.UNKNOWN_FIELD: "The event has a field that events don't have.",
     Code.MISSING_FIELD: "A required field is absent, null or empty.",
     Code.WRONG_TYPE: "The field holds another JSON type than it should.",
-    Code.INVALID_EVENT_ID: "event_id is not a UUID.",
+    Code.INVALID_EVENT_ID: "event_id is not a UUID, where nothing else is taken.",
     Code.INVALID_TIMESTAMP: "occurred_at is not an ISO 8601 date and time, or one that never was.",
     Code.NAIVE_TIMESTAMP: "occurred_at names no zone, so it is no instant.",
     Code.TIMESTAMP_OUT_OF_RANGE: "occurred_at lies outside the years 1 to 9999 in UTC.",
-    Code.TOO_LONG: "user_id or event_type has too many characters, or properties too many bytes.",
+    Code.TIMESTAMP_AHEAD: "occurred_at lies too far in the future.",
+    Code.TOO_LONG: "A text has too many characters, or properties has too many bytes.",
     Code.NUL_CHARACTER: "The field holds a NUL character, which Postgres can't store.",
     Code.INVALID_PROPERTIES: "properties is not a JSON object.",
     Code.TOO_DEEP: "properties nests objects and arrays too deep.",
@@ -80,6 +88,8 @@ class Reject:
         message: What was given and what is allowed, in one line for people.
         event_id: The row's id, if that much could be read.
         raw: The row as it came, at most MAX_RAW_CHARACTERS of it.
+        record: The whole row as a JSON object with the columns of an event, where it could be told
+            apart; see ingest.rejects_file.
     """
 
     position: int
@@ -89,6 +99,7 @@ class Reject:
     message: str
     event_id: UUID | None
     raw: str
+    record: str | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.unit} {self.position}: {self.message}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ingest.rejects import Reject
+
+COUNTS: Final = ("rows", "inserted", "duplicates", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,17 @@ class Report:
             "ignored_columns": list(self.ignored_columns),
             "rejects": [reject.as_json() for reject in self.rejects],
         }
+
+
+def total(reports: Sequence[Report]) -> Report:
+    """The reports of several sources as one."""
+    ignored = dict.fromkeys(name for report in reports for name in report.ignored_columns)
+    counts = {
+        name: sum(getattr(report, name) for report in reports)
+        for name in (*COUNTS, "batches", "staged_batches", "bytes_read", "seconds")
+    }
+    rejects = tuple(reject for report in reports for reject in report.rejects)
+    return Report(**counts, ignored_columns=tuple(ignored), rejects=rejects)
 
 
 Progress = Callable[[Report], None]

@@ -1,105 +1,90 @@
-"""A few events into the table with one INSERT: all of them or, if one is invalid, none."""
+"""The events of a JSON request into the table, with an answer for each id.
+
+Few events share an INSERT with those of other requests (`group`); many go by COPY, a transaction
+for the request. COPY, its encoding and a thread to encode in cost about as much as forty events of
+an INSERT, and a tenth of it for each event more: the two cross near COPY_FROM_ROWS (docs/adr/0011).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 import pyarrow as pa
 
-from analytics.errors import Unreachable
 from analytics.events import ProjectId
-from ingest.commit import AWAY, CONFLICTS
+from ingest.commit import committed
+from ingest.copy import copy_new, copy_straight
+from ingest.distinct import distinct_by_id
+from ingest.encode import Encoder, default_encoder
 from ingest.errors import InvalidEvents
+from ingest.group import GroupCommit
+from ingest.outcome import BatchSink, SmallResult, Way, nobody, refusals_named, told_apart
+from ingest.policy import OnReject
+from ingest.rules import NO_RULES, Rules, project_namespace
 from ingest.sources.source import RawBatch
 from ingest.validate import Checked, validate
 
-_ATTEMPTS: Final = 4
-_ROWS_AT_ONCE: Final = 1_000  # more are validated in a thread, so that others needn't wait
-# In the order of the key, so that requests with the same ids can't deadlock. Instants go as text:
-# asyncpg takes the first and the last that an event may have for -infinity and infinity.
-_INSERT: Final = """
-    insert into events (project_id, event_id, occurred_at, user_id, event_type, properties)
-    select $1, event_id, occurred_at, user_id, event_type, properties
-    from unnest($2::uuid[], $3::text[]::timestamptz[], $4::text[], $5::text[], $6::jsonb[])
-        as sent (event_id, occurred_at, user_id, event_type, properties)
-    order by event_id
-    on conflict do nothing
-    returning event_id
-"""
+COPY_FROM_ROWS: Final = 100
+COPY_FROM_BYTES: Final = 256 << 10
+"""A request of fewer but heavy events would hold up those that share its INSERT."""
 
 
-@dataclass(frozen=True, slots=True)
-class SmallResult:
-    """Ids of a request, in its order.
+class SmallWriter:
+    """Writes requests whose events are all in memory."""
 
-    Attributes:
-        inserted: Those that are new in the table.
-        duplicates: Those that were there already. Of an id sent twice the first event counts, and
-            the second is listed here.
-    """
+    def __init__(
+        self, pool: asyncpg.Pool, rules: Rules = NO_RULES, *, committed: BatchSink = nobody
+    ) -> None:
+        """`committed` is told of each batch: the way it took, and its rows."""
+        self._pool = pool
+        self._rules = rules
+        self._told = committed
+        self._group = GroupCommit(pool, rules, committed=committed)
+        self._encode = default_encoder()
 
-    inserted: list[UUID]
-    duplicates: list[UUID]
+    async def write(
+        self, project_id: ProjectId, batch: RawBatch, on_reject: OnReject = OnReject.ABORT
+    ) -> SmallResult:
+        """Writes the events of a request in one transaction.
 
+        Raises:
+            InvalidEvents: Some are no events, and that is to abort the request.
+            ContactLost: Postgres stayed away; whether the events are in the table is known to
+                nobody, or they are not. Sending them again is safe.
+            EventsRefused: Postgres refuses them.
+            IdHeld: Another transaction, still open, has written one of them.
+            NotWritable: Postgres takes nothing just now, a full disk say.
+        """
+        if batch.rows < COPY_FROM_ROWS and batch.bytes_read < COPY_FROM_BYTES:
+            return await self._group.write(project_id, batch, on_reject)
+        rules = replace(self._rules, namespace=project_namespace(project_id))
+        checked = await asyncio.to_thread(validate, batch, rules)
+        if checked.rejects and on_reject is OnReject.ABORT:
+            raise InvalidEvents(checked.rejects, checked.rows)
+        return await self._copy(project_id, checked)
 
-async def insert_events(
-    connection: asyncpg.Connection, project_id: ProjectId, batch: RawBatch
-) -> SmallResult:
-    """Writes the events of a request, or none of them.
-
-    Raises:
-        InvalidEvents: Some are no events; it lists all of these.
-        Unreachable: Postgres went away, perhaps after it had written the events; sending them
-            again is safe, and lists those as duplicates.
-    """
-    checked = await _validated(batch)
-    if checked.rejects:
-        raise InvalidEvents(checked.rejects, checked.rows)
-    if not checked.rows:
-        return SmallResult([], [])
-    ids, instants, *texts = checked.events.columns
-    others = [column.to_pylist() for column in (instants.cast(pa.string()), *texts)]
-    sent = [UUID(bytes=value) for value in ids.to_pylist()]
-    first: dict[UUID, int] = {}
-    for row, event_id in enumerate(sent):
-        first.setdefault(event_id, row)
-    values = [[column[row] for row in first.values()] for column in others]
-    new = await _insert(connection, project_id, list(first), *values)
-    return SmallResult(
-        inserted=[event_id for event_id in first if event_id in new],
-        duplicates=[
-            event_id
-            for row, event_id in enumerate(sent)
-            if event_id not in new or first[event_id] != row
-        ],
-    )
-
-
-async def _validated(batch: RawBatch) -> Checked:
-    if batch.rows <= _ROWS_AT_ONCE:
-        return validate(batch)
-    return await asyncio.to_thread(validate, batch)
+    async def _copy(self, project_id: ProjectId, checked: Checked) -> SmallResult:
+        if not len(checked.events):
+            return SmallResult([], [], checked.rejects)
+        ids, encoded = await asyncio.to_thread(_encoded, self._encode, project_id, checked.events)
+        new: set[bytes] | None = None
+        way = Way.COPY
+        with refusals_named():
+            try:
+                await committed(self._pool, lambda connection: copy_straight(connection, encoded))
+            except asyncpg.UniqueViolationError:
+                new = await committed(self._pool, lambda connection: copy_new(connection, encoded))
+                way = Way.STAGED
+        self._told(way, len(checked.events))
+        return told_apart(ids, new, checked.rejects, way)
 
 
-async def _insert(connection: asyncpg.Connection, *values: object) -> set[UUID]:
-    """The ids that are new. A conflict is tried again, unless it broke the caller's transaction."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return {row["event_id"] for row in await connection.fetch(_INSERT, *values)}
-        except CONFLICTS as error:
-            if attempt == _ATTEMPTS or connection.is_in_transaction():
-                message = f"Other writers were in the way: {error}. Send the events again"
-                raise Unreachable(message) from error
-        except AWAY as error:
-            if isinstance(error, ValueError):  # asyncpg's word for an argument of the wrong type
-                raise
-            connection.terminate()  # so that no pool hands it out again
-            raise Unreachable(
-                f"Postgres went away while it wrote the events ({error}); send them again: those it"
-                " has written will be listed as duplicates"
-            ) from error
-    raise AssertionError
+def _encoded(
+    encode: Encoder, project_id: ProjectId, events: pa.RecordBatch
+) -> tuple[list[bytes], bytes]:
+    """The ids of events in the order given, and the events, each id once, for COPY."""
+    distinct, _ = distinct_by_id(events)
+    return events.column("event_id").to_pylist(), encode(project_id, distinct)

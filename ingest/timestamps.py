@@ -1,10 +1,12 @@
-"""Instants in texts, a column at a time.
+"""Instants in texts and in typed columns, a column at a time.
 
 A text is `YYYY-MM-DDThh:mm[:ss[.f...]]zone`: ISO 8601 as RFC 3339 profiles it, with a space instead
 of the `T` if you like, small letters too, seconds left out if you like, and the zone `Z`, `+hh`,
 `+hhmm` or `+hh:mm`. Any number of fraction digits; finer than a microsecond is cut, not rounded.
 The instant, in UTC, lies in the years 1 to 9999. There is no 24:00 and no leap second: Postgres
 would move them to another minute.
+
+Where a zone is given for those that name none, that is the zone they are in.
 
 Arrow parses a whole column at once, or fails. If it fails, a regular expression picks the rows that
 are sure to parse without their finer digits, and `parse_timestamp` takes the rest one by one.
@@ -15,6 +17,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,7 @@ import pyarrow.compute as pc
 
 from analytics.events import FIRST_INSTANT, LAST_INSTANT
 from ingest.rejects import Code
+from ingest.zones import to_utc
 
 INSTANT: Final = pa.timestamp("us", "UTC")
 
@@ -40,6 +44,10 @@ _SURE: Final = (
     r"|(?:0[13578]|1[02])-31)[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?"
     r"(?:Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)$"
 )
+_ZONE: Final = r"(?:[Zz]|:\d\d(?:\.\d+)?[+-]\d\d(?::?\d\d)?)$"
+_NAIVE: Final = Code.NAIVE_TIMESTAMP
+# Of each unit: microseconds in it, and how many of it are in a microsecond.
+_UNITS: Final = {"s": (10**6, 1), "ms": (10**3, 1), "us": (1, 1), "ns": (1, 10**3)}
 _FINER_DIGITS: Final = r"(\.\d{6})\d+"
 
 
@@ -84,11 +92,63 @@ def parse_timestamp(text: str) -> int | Code:
     return micros if _FIRST <= micros <= _LAST else Code.TIMESTAMP_OUT_OF_RANGE
 
 
-def parse_timestamps(texts: pa.StringArray) -> tuple[pa.TimestampArray, dict[int, Code]]:
+def parse_timestamps(
+    texts: pa.StringArray, zone: ZoneInfo | None = None
+) -> tuple[pa.TimestampArray, dict[int, Code]]:
     """The instants of a column, and what is wrong with the rows that are none.
 
-    Those rows hold 1970 in the result.
+    Those rows hold 1970 in the result. `zone` is that of texts that name none.
     """
+    if zone is None:
+        return _parse_zoned(texts)
+    naive = pc.invert(pc.match_substring_regex(texts, _ZONE))
+    rows = np.flatnonzero(naive.to_numpy(zero_copy_only=False))
+    if not len(rows):
+        return _parse_zoned(texts)
+    instants, faults = _parse_zoned(
+        pc.if_else(naive, pc.binary_join_element_wise(texts, "Z", ""), texts)
+    )
+    micros = _as_micros(instants).copy()
+    rows = rows[~np.isin(rows, list(faults))]
+    micros[rows] = to_utc(micros[rows], zone)
+    return _in_range(micros, faults)
+
+
+def read_timestamps(
+    values: pa.TimestampArray, zone: ZoneInfo | None = None
+) -> tuple[pa.TimestampArray, dict[int, Code]]:
+    """The same for a typed column of any unit.
+
+    Rows that are null hold 1970 too, and are not told of. `zone` is that of a type without one.
+    """
+    if values.type.tz is None and zone is None:
+        valid = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))
+        return _in_range(np.zeros(len(values), np.int64), dict.fromkeys(valid.tolist(), _NAIVE))
+    units: npt.NDArray[np.int64] = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
+    per_unit, per_micro = _UNITS[values.type.unit]
+    outside = (units < -(-_FIRST // per_unit)) | (units > _LAST // per_unit)
+    if per_micro > 1:
+        outside[:] = False  # nanoseconds of 64 bits end in 2262
+    faults = dict.fromkeys(np.flatnonzero(outside).tolist(), Code.TIMESTAMP_OUT_OF_RANGE)
+    micros = np.where(outside, 0, units) * per_unit // per_micro
+    if values.type.tz is None and zone is not None:
+        micros = to_utc(micros, zone)
+        micros[values.is_null().to_numpy(zero_copy_only=False)] = 0
+    return _in_range(micros, faults)
+
+
+def _in_range(
+    micros: npt.NDArray[np.int64], faults: dict[int, Code]
+) -> tuple[pa.TimestampArray, dict[int, Code]]:
+    """The instants, with a fault for each that lies beyond the years 1 to 9999."""
+    beyond = np.flatnonzero((micros < _FIRST) | (micros > _LAST)).tolist()
+    faults = dict.fromkeys(beyond, Code.TIMESTAMP_OUT_OF_RANGE) | faults
+    if faults:
+        micros[list(faults)] = 0
+    return pa.array(micros).cast(INSTANT), faults
+
+
+def _parse_zoned(texts: pa.StringArray) -> tuple[pa.TimestampArray, dict[int, Code]]:
     whole = _cast(texts)
     if whole is not None:
         return whole, {}

@@ -38,12 +38,7 @@ _PARAMETER: Final = re.compile(r"\$(\w+)")
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = ?"""
 
-# What a statement may name, and how it comes about from the relation `batch`.
-_CHANGES: Final = {
-    "user_changes": changes.find_user_changes,
-    "type_changes": changes.find_type_changes,
-    "changed": changes.find_changed,
-}
+_GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +201,15 @@ def _find_changes(sight: _Sight, question: Question[Any], sql: str) -> None:
     zones = {int(question.project.id): zone}
     added, removed = sight.look.added(), sight.look.removed()
     sight.cursor.register("batch", changes.batch(added, removed, zones))
-    for name, find in _CHANGES.items():
-        if re.search(rf"\b{name}\b", sql):
-            find(sight.cursor)
+    grains = sorted(set(_GRAIN.findall(sql)))
+    if "active_changes" in sql:
+        changes.find_active_changes(sight.cursor, grains)
+    if "cohort_changes" in sql:
+        changes.find_cohort_changes(sight.cursor, grains)
+    if "type_changes" in sql:
+        changes.find_type_changes(sight.cursor)
+    if re.search(r"\bchanged\b", sql):
+        changes.find_changed(sight.cursor)
 
 
 def _compiled(

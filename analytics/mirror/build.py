@@ -6,7 +6,8 @@ nothing that could be taken for a mirror.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,7 +18,7 @@ import pyarrow as pa
 from analytics.duck import DuckLimits
 from analytics.mirror import calendars, changes, lease, rollups
 from analytics.mirror.calendars import DEFAULT, Calendar
-from analytics.mirror.columns import read
+from analytics.mirror.columns import Connection, read
 from analytics.mirror.history import snapshot
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove, write_state
@@ -68,8 +69,7 @@ def _fill(store: Store, sessions: Sessions, told: Told) -> None:
         wanted = calendars.wanted(connection)
         everything = {"since": 0, "before": facts.xmin}
         ranges = page_ranges(connection)
-        for number, pages in enumerate(ranges, 1):
-            part = read(connection, "events_by_page", {**everything, **pages})
+        for number, part in enumerate(_read_ahead(connection, everything, ranges), 1):
             _take_in(store, part, wanted, projects)
             rows += len(part)
             told(Progress(number, len(ranges), rows))
@@ -85,6 +85,22 @@ def _fill(store: Store, sessions: Sessions, told: Told) -> None:
         rollups.rebuild(cursor, projects)
         as_of = facts.as_of if facts.xmin == facts.xmax else None
         write_state(cursor, State(mirror_id, next_token, facts.xmin, as_of, facts.history))
+
+
+def _read_ahead(
+    connection: Connection, span: dict[str, int], ranges: list[dict[str, str]]
+) -> Iterator[pa.Table]:
+    """The events of each range in turn; Postgres works on the next while one is taken in."""
+    with ThreadPoolExecutor(1, "tidemark-mirror-read") as reader:
+        ahead: Future[pa.Table] | None = None
+        for pages in ranges:
+            part = {**span, **pages}
+            upcoming = reader.submit(read, connection, "events_by_page", part)
+            if ahead is not None:
+                yield ahead.result()
+            ahead = upcoming
+        if ahead is not None:
+            yield ahead.result()
 
 
 def _take_in(

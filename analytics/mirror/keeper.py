@@ -21,7 +21,7 @@ import psycopg
 
 from analytics.duck import DuckLimits
 from analytics.mirror import lease
-from analytics.mirror.build import Progress, build
+from analytics.mirror.build import Progress, Told, build
 from analytics.mirror.compaction import Piled, compact
 from analytics.mirror.errors import HistoryBroken, MirrorBroken, MirrorUnavailable
 from analytics.mirror.home import MirrorHome
@@ -125,6 +125,10 @@ class Status:
     latest: Synced | None = None
 
 
+def _unheard(_: Progress) -> None:
+    """For builds that nobody watches."""
+
+
 class _Stopped(Exception):
     """The keeper is being closed."""
 
@@ -156,6 +160,22 @@ class Keeper:
         """
         self._home = MirrorHome.take(self._plan.folder)
         self._thread.start()
+
+    def open(self, told: Told = _unheard) -> None:
+        """Take a folder and get a mirror into it, in this thread; only `sync` brings it up to date.
+
+        For a command, which is over soon. May be called again after `rebuild`.
+
+        Raises:
+            OSError: the folder can't be made or written to.
+            MirrorUnavailable: it can't be built now.
+            psycopg.Error: what Postgres says.
+        """
+        with self._turn:
+            if self._home is None:
+                self._home = MirrorHome.take(self._plan.folder)
+            if self._store is None:
+                self._open_or_build(told)
 
     @property
     def home(self) -> MirrorHome:
@@ -276,7 +296,7 @@ class Keeper:
             return shortest
         return min(max(shortest, waited * 1.5), pace.longest.total_seconds())
 
-    def _open_or_build(self) -> None:
+    def _open_or_build(self, heard: Told = _unheard) -> None:
         for path in self.home.files():
             store = None
             if self._given_up == "first":
@@ -285,7 +305,7 @@ class Keeper:
                 self._use(store)
                 return
             remove(path)
-        self._build()
+        self._build(heard)
 
     def _opened(self, path: Path) -> Store | None:
         try:
@@ -295,7 +315,7 @@ class Keeper:
             self._given_up = error.cause
             return None
 
-    def _build(self) -> None:
+    def _build(self, heard: Told) -> None:
         began = monotonic()
 
         def told(progress: Progress) -> None:
@@ -303,6 +323,7 @@ class Keeper:
                 raise _Stopped
             share = 100 * progress.ranges // progress.of
             self.status = Status(f"being built ({share}%)", "building", progress=progress)
+            heard(progress)
 
         self.status = Status("being built", "building")
         path = self.home.new_file()

@@ -21,8 +21,8 @@ Days, and the first days of weeks and months, are numbers: days since 1970-01-01
 A grain is day, week or month. Properties are not here: no question reads them, and they would make
 the size of everything unbounded.
 
-The last three tables are always empty. A question that has a tail puts a temporary table of the
-same name before each, so that its SQL is the same with and without one.
+Four more, `changed` and those named after changes, are always empty. A question that has a tail
+puts a temporary table of the same name before each, so its SQL is the same with and without one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ create table type_counts (project_id integer, day integer, type_key integer, eve
 create table changed (
     project_id integer, user_key integer, event_type varchar, us bigint, sign bigint
 );
-create table user_changes (
+create table active_changes (project_id integer, grain varchar, period integer, users bigint);
+create table cohort_changes (
     project_id integer, grain varchar, cohort integer, period integer, users bigint
 );
 create table type_changes (project_id integer, day integer, event_type varchar, events bigint);

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import bindparam, func, insert, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ARRAY, Text, any_, bindparam, func, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from analytics.events import ProjectId
 from analytics.project import Project
 from app.accounts.projects import COLUMNS, project_of
+from app.database.pools import transaction
 from app.database.tables import api_keys, projects
 
 PREFIX_CHARACTERS = 16
@@ -42,11 +44,11 @@ class KeyHolder:
     project: Project
 
 
-HOLDER = (
-    select(api_keys.c.id.label("key_id"), api_keys.c.scope, *COLUMNS)
+HOLDERS = (
+    select(api_keys.c.key_hash, api_keys.c.id.label("key_id"), api_keys.c.scope, *COLUMNS)
     .join(projects, projects.c.id == api_keys.c.project_id)
     .where(
-        api_keys.c.key_hash == bindparam("key_hash"),
+        api_keys.c.key_hash == any_(bindparam("key_hashes", type_=ARRAY(Text))),
         api_keys.c.revoked_at.is_(None),
         or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
     )
@@ -67,10 +69,13 @@ async def create(connection: AsyncConnection, project_id: ProjectId, scope: Scop
     return key
 
 
-async def holder(connection: AsyncConnection, key: str) -> KeyHolder | None:
-    """Who `key` lets in; None for a key that is unknown, revoked or expired."""
-    row = (await connection.execute(HOLDER, {"key_hash": _hash(key)})).one_or_none()
-    return KeyHolder(row.key_id, Scope(row.scope), project_of(row)) if row is not None else None
+async def key_holders(engine: AsyncEngine, keys: Sequence[str]) -> list[KeyHolder | None]:
+    """Who each key lets in; None for one that is unknown, revoked or expired."""
+    hashes = [_hash(key) for key in keys]
+    async with transaction(engine) as connection:
+        rows = (await connection.execute(HOLDERS, {"key_hashes": list(set(hashes))})).all()
+    found = {row.key_hash: KeyHolder(row.key_id, Scope(row.scope), project_of(row)) for row in rows}
+    return [found.get(key_hash) for key_hash in hashes]
 
 
 def _hash(key: str) -> str:

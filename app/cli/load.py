@@ -3,83 +3,120 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analytics.events import ProjectId
 from app.accounts import projects
-from app.cli.project import ProjectOption, in_transaction
+from app.cli.import_options import (
+    BatchSizeOption,
+    DryRunOption,
+    EventId,
+    EventIdOption,
+    FilesArgument,
+    FormatOption,
+    JsonOption,
+    KeyOption,
+    MapOption,
+    ProjectNameOption,
+    Properties,
+    PropertiesOption,
+    RejectsOption,
+    UrlOption,
+    ZoneOption,
+    assumed_zone,
+    column_options,
+    project_name,
+)
+from app.cli.importing import Database, Imported, Importer, ImportOptions
+from app.cli.inputs import find_inputs
+from app.cli.project import in_transaction
 from app.cli.ready import ready_servers
-from app.database.pools import events_pool
-from app.problems import REJECTS, ImportInterrupted
-from ingest import load as loading
-from ingest.report import Report
-from ingest.sources.formats import open_file
-from ingest.sources.source import Source
+from app.cli.remote import remote_target
+from app.problems import REJECTS
+from app.settings import Settings
+from ingest.load import BATCH_ROWS, LoadOptions
+from ingest.rejects_file import free_path
+from ingest.report import COUNTS, Report
+from ingest.rules import Rules
+from ingest.sources.source import SourceOptions
 
 REJECTS_SHOWN = 10
 
 
-def import_events(
-    file: Annotated[Path, typer.Argument(help="CSV with a header, plain or gzipped (.gz).")],
-    project: ProjectOption,
+def import_events(  # noqa: PLR0913, PLR0917 - an option each
+    files: FilesArgument,
+    project: ProjectNameOption = None,
+    format_name: FormatOption = None,
+    mapping: MapOption = None,
+    assume_timezone: ZoneOption = None,
+    properties_from: PropertiesOption = Properties.COLUMN,
+    event_id: EventIdOption = EventId.COLUMN,
+    batch_size: BatchSizeOption = BATCH_ROWS,
+    rejects: RejectsOption = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
 ) -> None:
-    """Load a file of events, with exact counts; what is there already is not loaded twice.
+    """Load files of events, with exact counts; what is there already is not loaded twice.
 
     Columns: event_id, occurred_at, user_id, event_type, and, if you like, properties, in any order.
-    An import that was interrupted is simply run again.
+    An import that was interrupted is simply run again. Rejected rows are written to a file that can
+    be mended and imported. With --url and --key it goes over HTTP. More: docs/ingest.md.
 
-    Example: tidemark import events.csv.gz --project shop
+    Example: tidemark import 'events-*.csv.gz' --project shop
     """
-    console = Console(stderr=True)
-    with ready_servers() as servers:
-        found = asyncio.run(in_transaction(servers.writer, lambda c: projects.by_name(c, project)))
-        report = load_file(servers.writer, found.id, file, console)
-    show_rejects(report, console)
-    typer.echo(
-        orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2) if json else summary(report)
+    settings = Settings()
+    columns = column_options(mapping or [], properties_from, event_id)
+    rules = Rules(zone=assumed_zone(assume_timezone), max_ahead=settings.max_event_ahead)
+    inputs = find_inputs(files, format_name)
+    options = ImportOptions(
+        source=SourceOptions(columns=columns, spool_directory=settings.temp_directory),
+        load=LoadOptions(batch_rows=batch_size, rules=rules, rehearse=dry_run),
+        rejects=rejects or free_path(Path(), Path(inputs[0].name).name),
     )
-    if report.rejected:
+    console = Console(stderr=True)
+    if url is not None:
+        target = remote_target(url, key, project, dry_run=dry_run)
+        imported = Importer(target, options).run(inputs, console)
+    else:
+        name = project_name(project)
+        with ready_servers(settings) as servers:
+            found = asyncio.run(in_transaction(servers.writer, lambda c: projects.by_name(c, name)))
+            imported = Importer(Database(servers.writer, found.id), options).run(inputs, console)
+    tell(imported, console, dry_run=dry_run, json=json)
+    if imported.report.rejected:
         raise typer.Exit(REJECTS)
 
 
 def load_file(url: str, project_id: ProjectId, path: Path, console: Console) -> Report:
-    """Loads a file, with a progress bar where `console` is a terminal.
+    """Loads one file as it is, with a progress bar where `console` is a terminal.
 
     Raises:
-        InvalidInput: The file can't be read as events; the message says what is in the table.
-        ImportInterrupted: Ctrl-C; the batch under way was finished first.
-        Unreachable, LoadInterrupted: Postgres does not answer (any more).
+        InvalidInput, ImportInterrupted, Unreachable, LoadInterrupted: See Importer.run.
     """
-    latest = Report()
+    importer = Importer(Database(url, project_id), ImportOptions())
+    return importer.run(find_inputs([str(path)], None), console).report
 
-    def note(report: Report) -> None:
-        nonlocal latest
-        latest = report
-        show(report)
 
-    async def run(source: Source) -> Report:
-        async with events_pool(url, size=2) as pool:
-            return await loading.load(source, project_id=project_id, pool=pool, progress=note)
-
-    with open_file(path) as source, _progress(path, console) as show:
-        try:
-            return asyncio.run(run(source))
-        except KeyboardInterrupt as interrupt:
-            raise ImportInterrupted(
-                f"Interrupted after {latest.rows:,} rows ({latest.inserted:,} inserted); "
-                "run the same command again to go on: they will count as duplicates."
-            ) from interrupt
+def tell(imported: Imported, console: Console, *, dry_run: bool, json: bool) -> None:
+    """The report on stdout, the first rejects and what was ignored on stderr."""
+    report = imported.report
+    _show_rejects(imported, console)
+    if json:
+        document = _as_json(imported) | {"dry_run": dry_run}
+        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        return
+    if len(imported.parts) > 1:
+        for name, part in imported.parts:
+            typer.echo(f"{name}: {summary(part)}")
+    typer.echo(("Dry run, nothing was written: " if dry_run else "") + summary(report))
 
 
 def summary(report: Report) -> str:
@@ -91,38 +128,42 @@ def summary(report: Report) -> str:
     )
 
 
-def show_rejects(report: Report, console: Console) -> None:
-    """The first rejects and what was ignored, a line each, on stderr."""
+def _as_json(imported: Imported) -> dict[str, object]:
+    parts = [
+        {"file": name} | {count: getattr(part, count) for count in COUNTS}
+        for name, part in imported.parts
+    ]
+    return {
+        **imported.report.as_json(),
+        "files": parts,
+        "rejects_file": None if imported.rejects is None else str(imported.rejects),
+    }
+
+
+def _show_rejects(imported: Imported, console: Console) -> None:
+    report = imported.report
     if report.ignored_columns:
         console.print(
             escape(f"Ignored columns: {', '.join(report.ignored_columns)}"), soft_wrap=True
         )
-    for reject in report.rejects[:REJECTS_SHOWN]:
-        console.print(escape(f"Rejected {reject}"), soft_wrap=True, highlight=False)
+    named = len(imported.parts) > 1
+    lines = [
+        f"Rejected {f'{name}, ' if named else ''}{reject}"
+        for name, part in imported.parts
+        for reject in part.rejects
+    ]
+    for line in lines[:REJECTS_SHOWN]:
+        console.print(escape(line), soft_wrap=True, highlight=False)
     if report.rejected > REJECTS_SHOWN:
         console.print(
             f"... and {report.rejected - REJECTS_SHOWN:,} more rejected rows", highlight=False
         )
-
-
-@contextmanager
-def _progress(path: Path, console: Console) -> Iterator[Callable[[Report], None]]:
-    """A bar that moves with every commit; nothing where nobody looks."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TextColumn("{task.fields[rows]} rows"),
-        TimeElapsedColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        # How much a gzipped file holds is known at its end only.
-        total = path.stat().st_size if path.is_file() and path.suffix != ".gz" else None
-        task = bar.add_task(f"Loading {path.name}", total=total, rows="0")
-
-        def update(report: Report) -> None:
-            bar.update(task, completed=report.bytes_read, rows=f"{report.rows:,}")
-
-        yield update
+    if imported.rejects:
+        console.print(
+            escape(
+                f"All {report.rejected:,} rejected rows are in {imported.rejects}: mend them, and"
+                " import that file"
+            ),
+            soft_wrap=True,
+            highlight=False,
+        )

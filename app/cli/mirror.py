@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import orjson
 import typer
@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from analytics.engines.choose import Engines
 from analytics.errors import Terminal
+from analytics.mirror.build import Progress as BuildProgress
+from analytics.mirror.keeper import Keeper, Status
 from analytics.mirror.sync import Synced
 from analytics.mirror.verify import Verified
+from analytics.mirror.verify import verify as verify_mirror
 from app.cli.ready import ready_servers
-from app.mirror_socket import MirrorReport, Service, call, serving_folders
+from app.mirror_socket import MirrorReport, call, serving_folders
 from app.mirroring import MirrorMetrics, keeper_of, mirror_folder
 from app.settings import Settings
 
@@ -31,6 +33,7 @@ app = typer.Typer(
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+BUILDING = "Building the mirror"
 _POLL_SECONDS = 0.2
 _DAYS_SHOWN = 20
 
@@ -41,7 +44,20 @@ class MirrorDiffers(Terminal):
     code = "mirror_differs"
 
 
-Ask = Callable[..., Any]
+Show = Callable[[int, int, str], None]
+
+
+class Mirror(Protocol):
+    """A mirror to work with, held by a server or by this command."""
+
+    def sync(self) -> Synced:
+        """Bring it up to date."""
+
+    def rebuild(self, show: Show) -> None:
+        """Build it anew and wait for that."""
+
+    def verify(self, show: Show) -> Verified:
+        """Compare it with Postgres."""
 
 
 @app.command("status")
@@ -67,8 +83,8 @@ def sync(*, json: JsonOption = False) -> None:
 
     Example: tidemark mirror sync
     """
-    for ask in _mirrors():
-        synced: Synced = ask("sync")
+    for mirror in _mirrors():
+        synced = mirror.sync()
         if json:
             typer.echo(orjson.dumps(asdict(synced), option=orjson.OPT_INDENT_2))
         else:
@@ -85,9 +101,9 @@ def rebuild() -> None:
     Example: tidemark mirror rebuild
     """
     began = time.monotonic()
-    for ask in _mirrors():
-        ask("rebuild")
-        _wait_until_built(lambda ask=ask: ask("report"))  # type: ignore[misc]  # bound for the loop
+    for mirror in _mirrors():
+        with _bar(BUILDING) as show:
+            mirror.rebuild(show)
     typer.echo(f"Built anew in {time.monotonic() - began:.1f} s.")
 
 
@@ -99,9 +115,9 @@ def verify(*, json: JsonOption = False) -> None:
 
     Example: tidemark mirror verify
     """
-    for ask in _mirrors():
+    for mirror in _mirrors():
         with _bar("Comparing") as show:
-            verified: Verified = ask("verify", told=lambda done, of: show(done, of, ""))
+            verified = mirror.verify(show)
         if json:
             document = {**asdict(verified), "ok": verified.ok}
             typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
@@ -111,53 +127,72 @@ def verify(*, json: JsonOption = False) -> None:
             raise MirrorDiffers
 
 
-def _mirrors() -> Iterator[Ask]:
-    """Each mirror of this machine, as something to ask by method names; at least one."""
+class _Served:
+    """The mirror of a running server, reached over its socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def sync(self) -> Synced:
+        synced: Synced = call(self._folder, "sync")
+        return synced
+
+    def rebuild(self, show: Show) -> None:
+        call(self._folder, "rebuild")
+        while (status := self._status()).cause is not None:
+            if status.failed:
+                raise Terminal(f"The mirror can't be built: {status.doing}")
+            if status.progress is not None:
+                show(*_shown(status.progress))
+            time.sleep(_POLL_SECONDS)
+
+    def verify(self, show: Show) -> Verified:
+        verified: Verified = call(self._folder, "verify", told=lambda done, of: show(done, of, ""))
+        return verified
+
+    def _status(self) -> Status:
+        report: MirrorReport = call(self._folder, "report")
+        return report.status
+
+
+class _Opened:
+    """The mirror that this command holds itself."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    def sync(self) -> Synced:
+        return self._keeper.sync()
+
+    def rebuild(self, show: Show) -> None:
+        self._keeper.rebuild()
+        self._keeper.open(lambda progress: show(*_shown(progress)))
+
+    def verify(self, show: Show) -> Verified:
+        with self._keeper.paused() as store:
+            return verify_mirror(store, self._keeper.sessions, lambda done, of: show(done, of, ""))
+
+
+def _mirrors() -> Iterator[Mirror]:
+    """Each mirror of this machine that a server holds; without one, this command's own."""
     settings = Settings()
     folders = serving_folders(mirror_folder(settings))
-    for folder in folders:
-        yield _asking(folder)
-    if not folders:
-        yield from _own(settings)
-
-
-def _asking(folder: Path) -> Ask:
-    def ask(name: str, **options: Any) -> Any:
-        return call(folder, name, **options)
-
-    return ask
-
-
-def _own(settings: Settings) -> Iterator[Ask]:
-    """A mirror opened by this command, built first where there is none."""
-    wanted = settings.model_copy(update={"mirror": True})
+    yield from map(_Served, folders)
+    if folders:
+        return
     with ready_servers(settings) as servers:
-        keeper = keeper_of(wanted, servers, MirrorMetrics())
+        keeper = keeper_of(settings.model_copy(update={"mirror": True}), servers, MirrorMetrics())
         assert keeper is not None  # noqa: S101 - it is wanted
-        keeper.start()
         try:
-            with Engines.connect(servers.reader) as engines:
-                service = Service(keeper, engines)
-                _wait_until_built(service.report)
-                yield lambda name, told=None: getattr(service, name)(*([told] if told else []))
+            with _bar(BUILDING) as show:
+                keeper.open(lambda progress: show(*_shown(progress)))
+            yield _Opened(keeper)
         finally:
             keeper.close()
 
 
-def _wait_until_built(report: Callable[[], MirrorReport]) -> None:
-    """Wait, with a bar, until there is a mirror to ask.
-
-    Raises:
-        Terminal: it can't be built; the message says why.
-    """
-    with _bar("Building the mirror") as show:
-        while (found := report()).status.cause is not None:
-            if found.status.failed:
-                raise Terminal(f"The mirror can't be built: {found.status.doing}")
-            if found.status.progress is not None:
-                progress = found.status.progress
-                show(progress.ranges, progress.of, f"{progress.rows:,} events")
-            time.sleep(_POLL_SECONDS)
+def _shown(progress: BuildProgress) -> tuple[int, int, str]:
+    return progress.ranges, progress.of, f"{progress.rows:,} events"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -156,6 +157,8 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
+    gc.collect()
+    gc.freeze()  # looking through all that was imported again holds a request up for 50 ms
     # uvicorn raises Ctrl-C again when it has stopped; here that is the ordinary end, not a failure.
     with watched(settings, found, server), suppress(KeyboardInterrupt):
         server.run(sockets=[listener])

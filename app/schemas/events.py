@@ -39,8 +39,41 @@ class Event(BaseModel):
     properties: dict[str, Any] = Field(default={}, description="Any JSON object.")
 
 
+class Rejected(BaseModel):
+    """An event that is none."""
+
+    position: int = Field(description="Where it stood, counted in `unit`.")
+    unit: str = Field(description="What positions count: index, line, row.")
+    code: str = Field(description="Why, in a form programs may rely on.")
+    field: str | None
+    message: str
+    event_id: UUID | None
+    raw: str = Field(description="The event as it came, at most 500 characters of it.")
+
+
 class Accepted(BaseModel):
-    """Every id of the request, once, in the order sent: new here, or here already."""
+    """Every id of a JSON request, in the order sent: new here, or here already."""
 
     inserted: list[UUID]
     duplicates: list[UUID]
+    rejected: list[Rejected] | None = Field(
+        default=None, description="With on_reject=skip: the events that are none."
+    )
+
+
+class Loaded(BaseModel):
+    """How many rows of a body became what; the three add up to `rows`."""
+
+    rows: int
+    inserted: int
+    duplicates: int
+    rejected: int
+    batches: int = Field(description="Commits.")
+    staged_batches: int = Field(description="Batches of these that met duplicates.")
+    bytes_read: int = Field(description="Bytes of the body, decompressed.")
+    seconds: float
+    ignored_columns: list[str] = Field(description="Columns that events don't have.")
+    rejects: list[Rejected] = Field(description="The first hundred.")
+    one_transaction: bool = Field(
+        description="Whether all rows were written in one transaction, or batch by batch."
+    )

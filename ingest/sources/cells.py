@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics.errors import InvalidInput
-from analytics.events import COLUMNS
+from ingest.columns import Selection
 from ingest.identifiers import parse_uuid
 from ingest.rejects import MAX_RAW_CHARACTERS, Code, Reject, Unit, shortened, shown
+from ingest.rest import fold
 from ingest.sources.records import Block, Offsets, read_record
 from ingest.sources.source import Place, RawBatch
 
@@ -58,9 +59,8 @@ class Cells:
         starts: Where each record begins.
         ends: The offset behind each record.
         rows: Which record each row of the columns is.
-        columns: Column of an event -> its cells: bytes, and text in the end. Without `properties`
-            if the file has none.
-        id_cell: Which cell of a record is its event_id.
+        columns: Place of a cell in its record -> the cells: bytes, and text in the end.
+        selection: Which cells are there, and what they are.
         faults: Record -> what is wrong with it; all records that are not in `rows`.
     """
 
@@ -68,8 +68,8 @@ class Cells:
     starts: Offsets
     ends: Offsets
     rows: Offsets
-    columns: dict[str, pa.Array]
-    id_cell: int
+    columns: dict[int, pa.Array]
+    selection: Selection
     faults: dict[int, Fault] = field(default_factory=dict)
 
     def set_headers_apart(self, names: Sequence[str]) -> None:
@@ -80,8 +80,8 @@ class Cells:
                 be misread.
         """
         header = [name.encode() for name in names]
-        events = self.columns["event_id"]
-        suspects = pc.is_in(events, value_set=pa.array(header, pa.binary()))
+        users = self.columns[self.selection.indices["user_id"]]
+        suspects = pc.is_in(users, value_set=pa.array(header, pa.binary()))
         found: dict[int, Fault] = {}
         for row in np.flatnonzero(suspects.to_numpy(zero_copy_only=False)).tolist():
             cells = self._record(int(self.rows[row]))
@@ -97,15 +97,15 @@ class Cells:
 
     def set_apart_what_is_not_utf8(self) -> None:
         """Makes the columns text, without the rows that aren't."""
-        for name in COLUMNS:
-            if name not in self.columns:
-                continue
+        names = {place: name for name, place in self.selection.indices.items()}
+        for place, name in (names | self.selection.rest).items():
             try:
-                self.columns[name] = self.columns[name].cast(pa.string())
+                self.columns[place] = self.columns[place].cast(pa.string())
             except pa.ArrowInvalid:
-                faults = map(_utf8_fault, [name] * len(self.rows), self.columns[name].to_pylist())
+                cells = self.columns[place].to_pylist()
+                faults = map(_utf8_fault, [name] * len(cells), cells)
                 self._set_apart({row: fault for row, fault in enumerate(faults) if fault})
-                self.columns[name] = self.columns[name].cast(pa.string())
+                self.columns[place] = self.columns[place].cast(pa.string())
 
     def batch(self, bytes_read: int) -> RawBatch:
         """The rows, and what was set apart as rejects."""
@@ -122,7 +122,11 @@ class Cells:
             )
             for record, place in zip(faulty, self._places(faulty), strict=True)
         ]
-        return RawBatch(self.columns, Unit.LINE, self.locate, tuple(rejects), bytes_read)
+        columns = {name: self.columns[place] for name, place in self.selection.indices.items()}
+        if self.selection.rest:
+            others = {name: self.columns[place] for place, name in self.selection.rest.items()}
+            columns["properties"] = fold(columns.get("properties"), others)
+        return RawBatch(columns, Unit.LINE, self.locate, tuple(rejects), bytes_read)
 
     def locate(self, rows: Sequence[int]) -> list[Place]:
         """The line that each of these rows begins on, and its text."""
@@ -148,10 +152,10 @@ class Cells:
         return (found.cells if found else None) or []
 
     def _event_id(self, record: int) -> UUID | None:
-        cells = self._record(record)
-        if len(cells) <= self.id_cell:
+        cells, place = self._record(record), self.selection.indices.get("event_id")
+        if place is None or len(cells) <= place:
             return None
-        return parse_uuid(cells[self.id_cell].decode(errors="replace"))
+        return parse_uuid(cells[place].decode(errors="replace"))
 
     def _set_apart(self, faults: Mapping[int, Fault]) -> None:
         """Takes these rows out of the columns."""
@@ -162,7 +166,7 @@ class Cells:
         keep[list(faults)] = False
         self.rows = self.rows[keep]
         mask = pa.array(keep)
-        self.columns = {name: column.filter(mask) for name, column in self.columns.items()}
+        self.columns = {place: column.filter(mask) for place, column in self.columns.items()}
 
 
 def _utf8_fault(name: str, cell: bytes) -> Fault | None:

@@ -1,6 +1,6 @@
-"""Compressed streams read as plain ones.
+"""Compressed streams read as plain ones, and a bound on what comes out of them.
 
-Owns gzip. Names and content types that announce a compression are read by `formats`.
+Names and content types that announce a compression are read by `formats`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,13 @@ from __future__ import annotations
 import zlib
 from typing import Final, Protocol
 
-from analytics.errors import InvalidInput
+import pyarrow as pa
 
-GZIP_MAGIC: Final = b"\x1f\x8b"
+from analytics.errors import InvalidInput
+from ingest.errors import ContentTooLarge
+
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_HEAD_BYTES: Final = 4
 _READ_BYTES: Final = 1 << 18
 _WITH_GZIP_HEADER: Final = 31
 
@@ -20,6 +24,106 @@ class ByteStream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes, at least one of them unless the stream has ended."""
+
+
+class ArrowFile:
+    """What Arrow asks of a Python file beside reading. Ours are closed by those who opened them."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class AsFile(ArrowFile):
+    """A stream as a file for Arrow.
+
+    Attributes:
+        head: The first bytes that were read, if any were.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.head = b""
+
+    def read(self, size: int, /) -> bytes:
+        """As the stream's own, but as many bytes as were asked for, unless it has ended."""
+        if not size:  # to zlib, and to some streams, nothing asked for is all of it
+            return b""
+        data = self._stream.read(size)
+        self.head = self.head or data[:_HEAD_BYTES]
+        if not data or len(data) == size:
+            return data
+        pieces = [data]
+        missing = size - len(data)
+        while missing and (data := self._stream.read(missing)):
+            pieces.append(data)
+            missing -= len(data)
+        return b"".join(pieces)
+
+
+class Capped:
+    """A stream that may hold so many bytes."""
+
+    def __init__(self, stream: ByteStream, max_bytes: int) -> None:
+        self._stream = stream
+        self._max_bytes = max_bytes
+        self._read = 0
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, b"" at the end.
+
+        Raises:
+            ContentTooLarge: There are more than allowed.
+        """
+        data = self._stream.read(min(size, self._max_bytes - self._read + 1))
+        self._read += len(data)
+        if self._read > self._max_bytes:
+            raise ContentTooLarge(
+                f"The input holds more than {self._max_bytes:,} bytes, decompressed; send it in"
+                " parts"
+            )
+        return data
+
+
+class Unzstd:
+    """The content of a Zstandard stream, frames one behind the other included. By Arrow.
+
+    A frame may ask for a window of 128 MiB, no more.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._file = AsFile(stream)
+        self._input = pa.CompressedInputStream(pa.PythonFile(self._file, mode="r"), "zstd")
+        self._produced = 0
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes of the content, b"" at its end.
+
+        Raises:
+            InvalidInput: The stream is not Zstandard, is damaged, or ends too early.
+        """
+        try:
+            output: bytes = self._input.read(size)
+        except OSError as error:
+            if error.errno is not None:  # of the stream below, not of Arrow
+                raise
+            raise InvalidInput(self._broken(str(error))) from error
+        self._produced += len(output)
+        return output
+
+    def _broken(self, error: str) -> str:
+        if "Truncated" in error:
+            return (
+                f"The zstd data ends too early, after {self._produced:,} bytes of content;"
+                " was the file cut off on its way? Send it again"
+            )
+        if not self._file.head.startswith(_ZSTD_MAGIC):
+            return "The file is named as zstd, but isn't zstd; give it the name of what it is"
+        return (
+            f"The zstd data is damaged after {self._produced:,} bytes of content ({error}); make"
+            " the file anew"
+        )
 
 
 class Gunzip:

@@ -8,7 +8,6 @@ blocks that pyarrow would misread.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +15,9 @@ import pyarrow.csv
 
 from analytics.errors import InvalidInput
 from ingest.columns import Selection, select_columns
+from ingest.sources.announced import refuse_other_content
 from ingest.sources.cells import Cells, broken_quoting, wrong_cell_count
-from ingest.sources.compression import GZIP_MAGIC, ByteStream
+from ingest.sources.compression import ByteStream
 from ingest.sources.records import (
     IrregularBlock,
     Offsets,
@@ -25,17 +25,17 @@ from ingest.sources.records import (
     RegularBlock,
     as_irregular,
 )
-from ingest.sources.source import RawBatch
+from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 
 _COMMA, _RETURN = b",\r"
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class CsvSource:
     """Events in a CSV stream. Positions are lines of the file, the header's being 1."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, options: SourceOptions = NO_OPTIONS) -> None:
         self._stream = stream
+        self._options = options
         self._ignored: tuple[str, ...] = ()
 
     @property
@@ -52,7 +52,7 @@ class CsvSource:
         """
         records = Records(self._stream, max_rows)
         names = _header(records)
-        selection = select_columns(names)
+        selection = select_columns(names, self._options.columns)
         self._ignored = selection.ignored
         told = 0
         for block in records.blocks():
@@ -77,10 +77,7 @@ def _header(records: Records) -> list[str]:
         raise InvalidInput(
             "The file is empty; a file of events begins with a header that names its columns"
         )
-    if cells[0].startswith(GZIP_MAGIC):
-        raise InvalidInput("The file is gzip data; give it a name that ends in .gz")
-    if cells[0].startswith(_UTF16_MARKS):
-        raise InvalidInput("The file is UTF-16; save it as UTF-8")
+    refuse_other_content(cells[0])
     try:
         return [cell.decode() for cell in cells]
     except UnicodeDecodeError as error:
@@ -107,15 +104,15 @@ def _read_regular(block: RegularBlock, selection: Selection) -> Cells | None:
         columns = _parse(_without(block.data, starts[~fits], ends[~fits]), selection)
     if columns is None or any(len(column) != len(rows) for column in columns.values()):
         return None
-    return Cells(block, starts, ends, rows, columns, selection.indices["event_id"], faults)
+    return Cells(block, starts, ends, rows, columns, selection, faults)
 
 
-def _parse(data: bytes, selection: Selection) -> dict[str, pa.Array] | None:
-    """The columns of an event; None if some row has more or fewer cells than the header.
+def _parse(data: bytes, selection: Selection) -> dict[int, pa.Array] | None:
+    """The selected columns; None if some row has more or fewer cells than the header.
 
     pyarrow could skip such rows and tell of each, but gives up on those that are not UTF-8.
     """
-    wanted = [str(index) for index in selection.indices.values()]
+    wanted = [str(index) for index in selection.places]
     try:
         table = pyarrow.csv.read_csv(
             pa.BufferReader(data),
@@ -133,7 +130,7 @@ def _parse(data: bytes, selection: Selection) -> dict[str, pa.Array] | None:
         )
     except pa.ArrowInvalid:
         return None
-    return {name: _one_chunk(table.column(str(index))) for name, index in selection.indices.items()}
+    return {index: _one_chunk(table.column(str(index))) for index in selection.places}
 
 
 def _without(data: bytes, starts: Offsets, ends: Offsets) -> bytes:
@@ -178,9 +175,9 @@ def _read_irregular(block: IrregularBlock, selection: Selection) -> Cells:
         np.array([record.end for record in block.records], np.int64),
         np.array(rows, np.int64),
         {
-            name: pa.array([cells[index] for cells in taken], pa.binary())
-            for name, index in selection.indices.items()
+            index: pa.array([cells[index] for cells in taken], pa.binary())
+            for index in selection.places
         },
-        selection.indices["event_id"],
+        selection,
         faults,
     )

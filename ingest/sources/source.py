@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from ingest.columns import ColumnOptions
 from ingest.rejects import Reject, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How a source is read.
+
+    Attributes:
+        columns: Which of its columns are those of an event.
+        max_content_bytes: How much it may hold, decompressed; None for any amount.
+        max_batch_bytes: How much of a format that comes in parts of its own making (Arrow's record
+            batches, Parquet's pages) may have to be in memory at once.
+        spool_directory: Existing folder for temporary files; None for the system's own.
+    """
+
+    columns: ColumnOptions = field(default_factory=ColumnOptions)
+    max_content_bytes: int | None = None
+    max_batch_bytes: int = 1 << 30
+    spool_directory: Path | None = None
+
+
+NO_OPTIONS: Final = SourceOptions()
 
 
 class Place(NamedTuple):
@@ -30,8 +53,10 @@ class RawBatch:
     """Rows as they came.
 
     Attributes:
-        columns: Column of an event -> its text as it came, all of one length. `properties` is
-            absent where the source has none.
+        columns: Column of an event -> its values, all of one length: texts without nulls, an empty
+            one where there is none. Where the source has types, event_id may be 16 bytes (binary
+            of fixed or any size), and occurred_at a timestamp of any unit, with or without a zone,
+            both with nulls. `properties` is absent where the source has none.
         unit: What positions count.
         locate: Finds rows of `columns` in the source; costs time, so only where it is needed.
         rejects: Rows that could not be told apart into columns; they are not in `columns`.
@@ -47,7 +72,7 @@ class RawBatch:
     @property
     def rows(self) -> int:
         """How many rows were read, rejects included."""
-        return len(self.columns["event_id"]) + len(self.rejects)
+        return len(self.columns["occurred_at"]) + len(self.rejects)
 
 
 class Source(Protocol):

@@ -15,7 +15,7 @@ from app.settings import Settings
 from tests.api.conftest import Caller
 from tests.conftest import Database
 
-OPEN = {"/healthz", "/readyz"}
+OPEN = {"/healthz", "/readyz", "/metrics"}
 SCOPES = {
     ("POST", "/api/events"): "ingest",
     ("GET", "/api/stats/dau"): "read",

@@ -89,7 +89,7 @@ def test_equal_ids_of_two_projects_are_two_events(
 @pytest.mark.parametrize(
     ("change", "code", "field"),
     [
-        ({"event_id": "no-uuid"}, "invalid_event_id", "event_id"),
+        ({"event_id": ""}, "missing_field", "event_id"),
         ({"occurred_at": "2025-08-01T10:15:00"}, "naive_timestamp", "occurred_at"),
         ({"occurred_at": "2025-02-30T10:15:00Z"}, "invalid_timestamp", "occurred_at"),
         ({"user_id": ""}, "missing_field", "user_id"),
@@ -136,7 +136,7 @@ def test_body_that_holds_no_events_is_refused(
 
 def test_body_of_another_type_is_refused(client: TestClient, caller: Caller) -> None:
     answer = client.post(
-        "/api/events", content="a,b", headers={**caller.ingest, "Content-Type": "text/csv"}
+        "/api/events", content="a,b", headers={**caller.ingest, "Content-Type": "text/html"}
     )
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from analytics.errors import Unreachable
 from app import lifespan
 from app.main import create_app
+from app.observability import Metrics
 from app.settings import Settings
 from tests.api.conftest import Caller
 from tests.conftest import Database
@@ -94,7 +95,7 @@ async def test_resource_that_fails_to_open_closes_those_before_it(
 
     with pytest.raises(Unreachable):
         async with AsyncExitStack() as stack:
-            await lifespan._open(settings, stack)
+            await lifespan._open(settings, Metrics(), stack)
     with psycopg.connect(database.admin) as connection:
         others = (
             "select count(*) from pg_stat_activity "

@@ -27,9 +27,16 @@ Tidemark = Callable[..., Finished]
 
 @pytest.fixture
 def tidemark(
-    database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Tidemark:
-    """Runs `tidemark ARGUMENTS` with DATABASE_URL and its fellows set to the test's database."""
+    """Runs `tidemark ARGUMENTS` with DATABASE_URL and its fellows set to the test's database.
+
+    In an empty folder, for an import with rejects leaves a file.
+    """
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
     monkeypatch.setenv("DATABASE_URL", database.writer)
     monkeypatch.setenv("DATABASE_OWNER_URL", database.owner)
     monkeypatch.setenv("DATABASE_READER_URL", database.reader)

@@ -43,13 +43,13 @@ def test_import_with_rejects_loads_the_rest_and_exits_with_3(
     tidemark: Tidemark, tmp_path: Path
 ) -> None:
     file = tmp_path / "events.csv"
-    file.write_text(HEADER + ROWS + "no-uuid,2025-08-02T11:00:00Z,bob,buy,{}\n")
+    file.write_text(HEADER + ROWS + "some-id,yesterday,bob,buy,{}\n")
     tidemark("project", "create", "shop")
     finished = tidemark("import", str(file), "--project", "shop", "--json")
     report = json.loads(finished.out)
     assert finished.code == 3
     assert (report["inserted"], report["rejected"]) == (3, 1)
-    assert "no-uuid" in finished.err
+    assert "yesterday" in finished.err
     assert "line 5" in finished.err
 
 

@@ -199,7 +199,7 @@ async def test_an_empty_file_of_events_is_no_error(pool: asyncpg.Pool) -> None:
 async def test_an_array_of_json_events_is_loaded(pool: asyncpg.Pool, database: Database) -> None:
     event = '{"event_id":"%s","occurred_at":"2025-08-01T10:15:00Z","user_id":7,"event_type":"x"}'
     body = ",".join(event % event_id(number) for number in (1, 2, 1))
-    report = await load(JsonSource(f"[{body}]".encode()), project_id=PROJECT, pool=pool)
+    report = await load(JsonSource(io.BytesIO(f"[{body}]".encode())), project_id=PROJECT, pool=pool)
     assert (report.inserted, report.duplicates) == (2, 1)
     assert stored(database) == [(event_id(1), "7"), (event_id(2), "7")]
 

@@ -25,7 +25,6 @@ from psycopg.pq import TransactionStatus
 
 from analytics.calendar import WeekStart
 from analytics.engines.protocol import Freshness
-from analytics.errors import Transient
 from analytics.events import ProjectId
 from analytics.mirror import compaction, sync
 from analytics.mirror.errors import MirrorUnavailable

@@ -1,6 +1,6 @@
 -- question: of the users whose first event ever fell into a week, how many were active in the weeks after it?
 -- answers: (cohort integer from 0, week integer from 0, users bigint), pairs without users absent
--- takes: project_id, first_day (of the first week), end_day (after the last), window integer; table user_changes
+-- takes: project_id, first_day (of the first week), end_day (after the last), window integer; table cohort_changes
 -- relies on: cohort_counts, a row a cell
 with counts as (
     select cohort, period, users from cohort_counts
@@ -8,7 +8,7 @@ with counts as (
         project_id = $project_id and grain = 'week'
         and cohort >= $first_day and period < $end_day and period - cohort < 7 * $window
     union all
-    select cohort, period, users from user_changes
+    select cohort, period, users from cohort_changes
     where
         grain = 'week'
         and cohort >= $first_day and period < $end_day and period - cohort < 7 * $window

@@ -1,16 +1,21 @@
 -- question: on which days were these users active before the change, and on which after it?
 -- answers: temporary table days (project_id, user_key, first_day, day integer, before, after bigint)
--- takes: table pairs; since integer
+-- takes: since integer, the earliest of people that stay; tables pairs, people
 -- relies on: the order of user_days by (project, day), which lets row groups before `since` be skipped
 create or replace temporary table days as
-with known as (
-    select project_id, user_key, day, sum(events)::bigint as events
+with rows as (
+    select user_days.project_id, user_key, day, events
+    from user_days join people using (user_key)
+    where not moves and day >= $since and day >= people.since
+    union all
+    select project_id, user_key, day, events
     from user_days
-    where day >= $since and user_key in (select user_key from pairs)
-    group by all
+    where user_key in (select user_key from people where moves)
 ),
-people as (
-    select distinct project_id, user_key, first_day from pairs
+known as (
+    select project_id, user_key, day, sum(events)::bigint as events
+    from rows
+    group by all
 )
 select
     project_id,

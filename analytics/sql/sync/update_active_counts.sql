@@ -1,11 +1,11 @@
 -- question: how many users are active in each period now?
 -- answers: nothing; the counts of active users are right afterwards
--- takes: table user_changes
+-- takes: table cohort_changes
 -- relies on: the counts being few
 merge into active_counts as counts
 using (
     select project_id, grain, period, sum(users)::bigint as users
-    from user_changes
+    from cohort_changes
     group by all
     having sum(users) <> 0
 ) as changes

@@ -1,9 +1,9 @@
 -- question: how many users of each cohort are active in each period now?
 -- answers: nothing; the counts of users per cohort are right afterwards
--- takes: table user_changes
+-- takes: table cohort_changes
 -- relies on: the counts being few
 merge into cohort_counts as counts
-using user_changes as changes
+using cohort_changes as changes
 on
     counts.project_id = changes.project_id and counts.grain = changes.grain
     and counts.cohort = changes.cohort and counts.period = changes.period

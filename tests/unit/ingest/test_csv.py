@@ -191,7 +191,7 @@ def test_a_header_in_another_order_among_the_rows_stops_the_reading() -> None:
         (
             b"event_id,user_id,properties\n",
             "The header lacks occurred_at, event_type (it has event_id, user_id, properties); a"
-            " file of events begins with a header with event_id, occurred_at, user_id, event_type"
+            " file of events has the columns event_id, occurred_at, user_id, event_type"
             " and, if you like, properties",
         ),
         (

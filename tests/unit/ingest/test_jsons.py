@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 from uuid import UUID
@@ -181,9 +182,9 @@ def test_a_body_that_is_no_array_of_events_is_refused(content: bytes, message: s
 
 def test_a_source_gives_the_array_in_batches() -> None:
     content = body(EVENT, 1, EVENT, EVENT, 2)
-    batches = list(JsonSource(content).batches(2))
+    batches = list(JsonSource(io.BytesIO(content)).batches(2))
     assert [batch.rows for batch in batches] == [2, 2, 1]
     assert [reject.position for batch in batches for reject in batch.rejects] == [1, 4]
     assert [place.position for place in batches[1].locate([0, 1])] == [2, 3]
     assert sum(batch.bytes_read for batch in batches) == len(content)
-    assert list(JsonSource(b"[]").batches(2)) == []
+    assert list(JsonSource(io.BytesIO(b"[]")).batches(2)) == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from ingest.properties import MAX_DEPTH, MAX_PROPERTIES_BYTES, Flaw, check_properties, flaw_of
+from ingest.properties import Flaw, check_properties, flaw_of
 from ingest.rejects import Code
+from ingest.rules import MAX_DEPTH, MAX_PROPERTIES_BYTES
 
 
 def nested(levels: int) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 
+from analytics.events import ProjectId
 from ingest.rejects import Code, Reject, Unit
-from ingest.validate import EVENTS
-from tests.unit.ingest.rows import HEADER, LINE, check, csv_file, event_id, row
+from ingest.rules import Rules, project_namespace
+from ingest.validate import EVENTS, validate
+from tests.unit.ingest.rows import HEADER, LINE, check, csv_file, event_id, read, row
 
 EXAMPLE = "write it like 6b1f5f0e-6c0a-4d7e-9d3e-0b6f2b3c4d5e"
 
@@ -121,3 +123,53 @@ def test_rejects_of_reading_and_of_validation_come_in_the_order_of_the_file() ->
 def test_without_a_properties_column_every_event_has_none() -> None:
     (checked,) = check(csv_file([row(1)[:4], row(2)[:4]], HEADER[:4]))
     assert checked.events["properties"].to_pylist() == ["{}", "{}"]
+
+
+def test_an_id_that_is_no_uuid_is_derived_within_its_project() -> None:
+    rules = Rules(namespace=project_namespace(ProjectId(7)))
+    (batch,) = read(csv_file([row(1, event_id="evt_1"), row(2), row(3, event_id="é" * 200)]))
+    checked = validate(batch, rules)
+    namespace = uuid5(NAMESPACE_URL, "urn:tidemark:project:7")
+    assert checked.rejects == ()
+    assert checked.events["event_id"].to_pylist() == [
+        uuid5(namespace, "evt_1").bytes,
+        UUID(int=2).bytes,
+        uuid5(namespace, "é" * 200).bytes,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [("", Code.MISSING_FIELD), ("x" * 201, Code.TOO_LONG), ("a\0", Code.NUL_CHARACTER)],
+)
+def test_an_id_that_is_none_at_all_is_rejected_all_the_same(given: str, code: Code) -> None:
+    (batch,) = read(csv_file([row(1, event_id=given)]))
+    (reject,) = validate(batch, Rules(namespace=UUID(int=1))).rejects
+    assert (reject.code, reject.field) == (code, "event_id")
+
+
+def test_an_event_too_far_ahead_is_rejected() -> None:
+    now = datetime(2025, 8, 1, tzinfo=UTC)
+    rules = Rules(max_ahead=timedelta(hours=24), clock=now.timestamp)
+    times = ["2025-08-02T00:00:00Z", "2025-08-02T00:00:00.000001Z", "2025-08-02T02:00:00+02:00"]
+    (batch,) = read(csv_file([row(n, occurred_at=text) for n, text in enumerate(times)]))
+    checked = validate(batch, rules)
+    assert [(reject.position, reject.code, reject.message) for reject in checked.rejects] == [
+        (
+            3,
+            Code.TIMESTAMP_AHEAD,
+            "occurred_at '2025-08-02T00:00:00.000001Z' is more than 24 hours from now; is the"
+            " sender's clock right?",
+        )
+    ]
+    assert len(checked.events) == 2
+
+
+def test_properties_have_the_size_and_depth_of_the_rules() -> None:
+    rules = Rules(max_properties_bytes=10, max_depth=2)
+    texts = ['{"a":"123"}', '{"a":"12"}', '{"a":[]}', '{"a":[[]]}']
+    (batch,) = read(csv_file([row(n, properties=text) for n, text in enumerate(texts)]))
+    assert [(reject.position, reject.message) for reject in validate(batch, rules).rejects] == [
+        (2, "properties has 11 bytes; it may have 10"),
+        (5, "properties nests objects and arrays more than 2 levels deep"),
+    ]

@@ -1,0 +1,117 @@
+"""Every metric of Tidemark's own, beside those that the instrumentator keeps of HTTP requests.
+
+`ingest` knows no metrics: what is counted here comes from its results and reports. Labels take few
+values, all of them ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_fastapi_instrumentator import Instrumentator
+
+from ingest.outcome import SmallResult, Way
+from ingest.rejects import Reject
+from ingest.report import Report
+
+PATH = "/metrics"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+ROWS = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+
+
+class Metrics:
+    """The metrics of one app, in a registry of its own. `source` is the format events came in."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = Counter(
+            "events",
+            "Events by what became of them: inserted, duplicate, rejected.",
+            ["source", "outcome"],
+            registry=self.registry,
+        )
+        self.processing = Histogram(
+            "event_processing_seconds",
+            "From the first byte of a request's body read to its answer, refused ones included.",
+            ["source"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.inflight = Gauge(
+            "inflight_jobs",
+            "Requests whose events are being read or written.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self.rejects = Counter(
+            "event_rejects", "Rejected events by code.", ["code"], registry=self.registry
+        )
+        self.batches = Histogram(
+            "event_batch_rows",
+            "Rows of each batch written, by the way it took: insert, copy, staged.",
+            ["way"],
+            buckets=ROWS,
+            registry=self.registry,
+        )
+        self.throttled = Counter(
+            "throttled_requests", "Requests refused with 429.", registry=self.registry
+        )
+        self.unthrottled = Counter(
+            "throttle_unavailable",
+            "Charges that let events pass because Redis did not answer.",
+            registry=self.registry,
+        )
+
+    def instrument(self, app: FastAPI) -> None:
+        """Counts the app's requests, and answers GET /metrics."""
+        Instrumentator(
+            excluded_handlers=[f"^{PATH}$"],
+            registry=self.registry,
+            should_group_untemplated=True,
+        ).instrument(app).expose(app, endpoint=PATH, include_in_schema=False)
+
+    @contextmanager
+    def processed(self, source: str) -> Iterator[None]:
+        """Times a block, which reads and writes the events of a request."""
+        with self.inflight.track_inprogress(), self.processing.labels(source).time():
+            yield
+
+    def count_small(self, source: str, result: SmallResult) -> None:
+        """Counts the events of a request that was answered id by id."""
+        self._count(source, len(result.inserted), len(result.duplicates), len(result.rejects))
+        self.count_rejects(result.rejects)
+
+    def count_report(self, source: str, report: Report, before: Report) -> None:
+        """Counts what a report has over an earlier one of the same load."""
+        self._count(
+            source,
+            report.inserted - before.inserted,
+            report.duplicates - before.duplicates,
+            report.rejected - before.rejected,
+        )
+
+    def count_refused(self, source: str, rejected: int, rejects: Sequence[Reject]) -> None:
+        """Counts the rejects of a request that was refused for them."""
+        self._count(source, 0, 0, rejected)
+        self.count_rejects(rejects)
+
+    def count_rejects(self, rejects: Sequence[Reject]) -> None:
+        """Counts rejects by their codes."""
+        for reject in rejects:
+            self.rejects.labels(reject.code.value).inc()
+
+    def count_batch(self, way: Way, rows: int) -> None:
+        """Counts a batch that was committed."""
+        self.batches.labels(way.value).observe(rows)
+
+    def _count(self, source: str, inserted: int, duplicates: int, rejected: int) -> None:
+        for outcome, number in (
+            ("inserted", inserted),
+            ("duplicate", duplicates),
+            ("rejected", rejected),
+        ):
+            if number:
+                self.events.labels(source, outcome).inc(number)

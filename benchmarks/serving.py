@@ -1,0 +1,87 @@
+"""A Tidemark as `tidemark serve` runs it, in a process of its own, with servers that keep data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from analytics.calendar import WeekStart
+from analytics.events import ProjectId
+from app.accounts import keys, projects
+from app.accounts.keys import Scope
+from app.cli.project import in_transaction
+from app.database.migrate import upgrade
+from app.local.home import Home
+from app.local.servers import ServerOptions, ServerUrls, local_servers
+
+TIDEMARK = str(Path(sys.executable).parent / "tidemark")
+NO_LIMIT = "1000000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running server: its address, its database, and a key that may write to a project of it."""
+
+    port: int
+    pid: int
+    urls: ServerUrls
+    project_id: ProjectId
+    key: str
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory the process has had at once, in MB (Linux)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        return int(found[1]) * 1024 / 1e6 if found else float("nan")
+
+
+@contextmanager
+def serving() -> Iterator[Serving]:
+    """Servers, schema, key and API, for as long as the block runs."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tidemark-bench-", ignore_cleanup_errors=True) as folder,
+        local_servers(Home(Path(folder)), options=ServerOptions(shared_buffers_mb=512)) as urls,
+    ):
+        upgrade(urls.owner)
+        project_id, key = asyncio.run(in_transaction(urls.writer, _project_and_key))
+        with _process(urls) as (process, port):
+            yield Serving(port, process.pid, urls, project_id, key)
+
+
+async def _project_and_key(connection: AsyncConnection) -> tuple[ProjectId, str]:
+    project = await projects.create(connection, "benchmark", "UTC", WeekStart.MONDAY)
+    return project.id, await keys.create(connection, project.id, Scope.INGEST)
+
+
+@contextmanager
+def _process(urls: ServerUrls) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    environment = {
+        "DATABASE_URL": urls.writer,
+        "DATABASE_READER_URL": urls.reader,
+        "REDIS_URL": urls.redis,
+        "RATE_LIMIT": NO_LIMIT,
+    }
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [TIDEMARK, "serve", "--port", "0"],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            found = re.search(r":(\d+)/", line)
+            assert found, f"the server did not start: {line}"
+            yield process, int(found[1])
+        finally:
+            process.terminate()

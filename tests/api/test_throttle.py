@@ -1,0 +1,147 @@
+"""How many events a key may send: by key, by the number of events, and only while Redis answers."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from redis import Redis
+
+from app.local.servers import ServerUrls
+from app.main import create_app
+from app.settings import Settings
+from tests.api.conftest import Caller
+from tests.unit.ingest.rows import LINE
+
+PER_MINUTE = 600
+
+
+def events(size: int) -> list[dict[str, Any]]:
+    event = {"occurred_at": "2025-08-01T10:15:00Z", "user_id": "ann", "event_type": "login"}
+    return [{**event, "event_id": str(uuid4())} for _ in range(size)]
+
+
+def rows(size: int) -> str:
+    return LINE + "".join(f"{uuid4()},2025-08-01T10:15:00Z,ann,login,\n" for _ in range(size))
+
+
+@contextmanager
+def client_of(settings: Settings, **changes: Any) -> Iterator[TestClient]:
+    with TestClient(create_app(settings.model_copy(update=changes))) as client:
+        yield client
+
+
+@pytest.fixture
+def throttled(settings: Settings) -> Iterator[TestClient]:
+    with client_of(settings, rate_limit=PER_MINUTE) as client:
+        yield client
+
+
+@pytest.fixture
+def make(make_caller: Callable[..., Caller], servers: ServerUrls) -> Callable[[], Caller]:
+    Redis.from_url(servers.redis).flushdb()
+    return lambda: make_caller(str(uuid4()))
+
+
+def metric(client: TestClient, line: str) -> float:
+    found = re.search(rf"^{re.escape(line)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+def test_a_key_over_its_limit_is_told_when_to_come_again(
+    throttled: TestClient, make: Callable[[], Caller]
+) -> None:
+    one, other = make(), make()
+    assert throttled.post("/api/events", json=events(500), headers=one.ingest).status_code == 200
+    refused = throttled.post("/api/events", json=events(200), headers=one.ingest)
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert "RATE_LIMIT" in refused.json()["detail"]
+    # 100 of 200 are left, and the others come at ten a second.
+    assert 1 <= int(refused.headers["retry-after"]) <= 10
+    assert refused.headers["ratelimit-policy"] == '"events";q=600;w=60'
+    left = re.fullmatch(r'"events";r=(\d+);t=(\d+)', refused.headers["ratelimit"])
+    assert left is not None
+    assert 100 <= int(left[1]) < 200
+    assert left[2] == refused.headers["retry-after"]
+    # What was refused cost nothing, and nobody else is held back.
+    assert throttled.post("/api/events", json=events(90), headers=one.ingest).status_code == 200
+    assert throttled.post("/api/events", json=events(500), headers=other.ingest).status_code == 200
+    assert metric(throttled, "throttled_requests_total") == 1
+
+
+def test_more_than_the_limit_at_once_is_never_let_pass(
+    throttled: TestClient, make: Callable[[], Caller]
+) -> None:
+    refused = throttled.post("/api/events", json=events(601), headers=make().ingest)
+    assert (refused.status_code, refused.json()["code"]) == (413, "too_many_events")
+    assert "RATE_LIMIT allows 600" in refused.json()["detail"]
+
+
+def test_a_long_body_waits_instead_and_is_paid_for(
+    throttled: TestClient, make: Callable[[], Caller]
+) -> None:
+    caller = make()
+    headers = {**caller.ingest, "Content-Type": "text/csv"}
+    answer = throttled.post("/api/events", content=rows(605), headers=headers)
+    assert answer.json()["inserted"] == 605
+    assert throttled.post("/api/events", content=rows(1), headers=headers).status_code == 429
+    assert throttled.post("/api/events", json=events(1), headers=caller.ingest).status_code == 429
+
+
+def test_requests_at_once_are_let_pass_up_to_the_limit(
+    throttled: TestClient, make: Callable[[], Caller]
+) -> None:
+    """What is asked together is answered as if it came one by one."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    caller = make()
+
+    def post(_: int) -> int:
+        return throttled.post("/api/events", json=events(70), headers=caller.ingest).status_code
+
+    with ThreadPoolExecutor(12) as threads:
+        statuses = list(threads.map(post, range(12)))
+    assert sorted(statuses) == [200] * 8 + [429] * 4
+
+
+def test_a_restarted_redis_is_taught_the_script_again(
+    throttled: TestClient, make: Callable[[], Caller], servers: ServerUrls
+) -> None:
+    caller = make()
+    for _ in range(2):
+        assert throttled.post("/api/events", json=events(1), headers=caller.ingest).is_success
+        Redis.from_url(servers.redis).script_flush()
+    assert metric(throttled, "throttle_unavailable_total") == 0
+
+
+def test_without_an_answer_from_redis_events_pass_and_are_counted(
+    settings: Settings, make: Callable[[], Caller]
+) -> None:
+    caller = make()
+    away = SecretStr("redis://127.0.0.1:1/0")
+    with client_of(settings, rate_limit=10, redis_url=away) as client:
+        for _ in range(5):
+            assert client.post("/api/events", json=events(9), headers=caller.ingest).is_success
+        assert metric(client, "throttle_unavailable_total") == 5
+
+
+def test_without_redis_nothing_is_limited_and_the_log_says_so_once(
+    settings: Settings, make: Callable[[], Caller], caplog: pytest.LogCaptureFixture
+) -> None:
+    caller = make()
+    with (
+        caplog.at_level(logging.WARNING),
+        client_of(settings, rate_limit=10, redis_url=None) as client,
+    ):
+        for _ in range(3):
+            assert client.post("/api/events", json=events(20), headers=caller.ingest).is_success
+    assert [record.message for record in caplog.records if "throttle" in record.message] == [
+        "throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept"
+    ]
