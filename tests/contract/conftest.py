@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -16,6 +17,7 @@ from analytics.project import Project
 from analytics.questions.question import Question
 from analytics.reference.event import Event
 from tests.conftest import Database
+from tests.contract.mirrors import VARIANTS, Mirrored
 from tests.contract.reference_engine import ReferenceEngine
 from tests.data import copy_events
 
@@ -29,12 +31,23 @@ def engines(module_database: Database) -> Iterator[Engines]:
         yield engines
 
 
-@pytest.fixture(params=["reference", "postgres", "attached"])
+@pytest.fixture(scope="module")
+def mirrored(
+    module_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mirrored]:
+    with closing(Mirrored(module_database, tmp_path_factory.mktemp("mirror"))) as mirrored:
+        yield mirrored
+
+
+@pytest.fixture(params=["reference", "postgres", "attached", *VARIANTS])
 def ask(
     request: pytest.FixtureRequest, module_database: Database, engines: Engines
 ) -> Ask[RowT_co]:
     """The rows of a question's answer, by the engine whose turn it is."""
     name: str = request.param
+    if name in VARIANTS:
+        mirrored: Mirrored = request.getfixturevalue("mirrored")
+        return lambda question: mirrored.rows(name, question)
     if name == "reference":
         return ReferenceEngine(module_database.reader).rows
     return lambda question: engines.answer(question, name).rows

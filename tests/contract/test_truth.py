@@ -6,6 +6,7 @@ The truth has null where a week lies past the data's last one; those cells aren'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from typing import Any
 
@@ -22,6 +23,7 @@ from analytics.questions.retention import Retention
 from analytics.questions.top_events import TopEvents
 from analytics.reference.event import Event
 from tests.conftest import Database
+from tests.contract.mirrors import Mirrored
 from tests.contract.reference_engine import by_reference
 from tests.data import NAMES, ZONES, copy_events, data_set, of_project, shuffled, span, truth
 
@@ -29,7 +31,7 @@ CASES = [(name, order) for name in NAMES for order in ("as in the file", "shuffl
 # The reference loops; that it gives one answer in any order is shown by the property tests.
 RUNS = [
     pytest.param(engine, case, id=f"{engine} {' '.join(case)}")
-    for engine in ("reference", "postgres", "attached")
+    for engine in ("reference", "postgres", "attached", "mirror", "mirror, half a tail")
     for case in CASES
     if (engine, case[1]) != ("reference", "shuffled")
 ]
@@ -37,15 +39,32 @@ Answering = Callable[[Question[Any]], tuple[Any, ...]]
 
 
 @pytest.fixture(scope="module")
-def loaded(module_database: Database) -> Iterator[dict[str, Answering]]:
+def loaded(
+    module_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Answering]]:
     """Every engine over every data set in both orders, each a project: 1 to 4."""
     events: dict[int, list[Event]] = {}
     for number, (name, order) in enumerate(CASES, start=1):
         ordered = data_set(name) if order == "as in the file" else shuffled(data_set(name))
         events[number] = of_project(number, ordered)
-        copy_events(module_database.writer, events[number])
-    with Engines.connect(module_database.reader) as engines:
+        copy_events(module_database.writer, events[number][::2])
+    folder = tmp_path_factory.mktemp("mirrors")
+    with (
+        closing(Mirrored(module_database, folder / "half")) as half,
+        closing(Mirrored(module_database, folder / "whole")) as whole,
+        Engines.connect(module_database.reader) as engines,
+    ):
+        for each in events.values():
+            copy_events(module_database.writer, each[1::2])
+
+        def by_own_calendar(asked: Question[Any]) -> tuple[Any, ...]:
+            whole.know(asked.project)
+            whole.keeper.sync()
+            return whole.keeper.engine.answer(asked).rows
+
         yield {
+            "mirror": by_own_calendar,
+            "mirror, half a tail": lambda asked: half.keeper.engine.answer(asked).rows,
             "reference": lambda asked: by_reference(asked, events[asked.project.id]),
             "postgres": lambda asked: engines.answer(asked, "postgres").rows,
             "attached": lambda asked: engines.answer(asked, "attached").rows,
@@ -85,7 +104,7 @@ def test_top_events_of_each_year_are_true(
 ) -> None:
     for year, counts in truth(case[0])["top_events_by_year"].items():
         days = DayRange(date(int(year), 1, 1), date(int(year), 12, 31))
-        for engine in ("postgres", "attached"):
+        for engine in ("postgres", "attached", "mirror", "mirror, half a tail"):
             rows = loaded[engine](TopEvents(project(case), days, 1000))
             found = [(row.event_type, row.count) for row in rows]
             assert found == [(name, count) for name, count, _ in counts], (engine, year)

@@ -51,6 +51,11 @@ def connect(database: Database) -> Iterator[Write]:
     yield connect
     for connection in made:
         connection.close()
+    # One left behind would hold back every mirror on this server.
+    pending = "select gid from pg_prepared_xacts where database = current_database()"
+    with psycopg.connect(database.admin, autocommit=True) as admin:
+        for (name,) in admin.execute(pending).fetchall():
+            admin.execute(f"rollback prepared '{name}'")  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,15 @@ def change(connect: Write) -> None:
     writer.execute("update events set event_type = 'buy' where user_id = 'ann'")
     delete(writer, first)
     insert(writer, user="new")
+
+
+def goes_on(restarted: HandKept) -> None:
+    """Exact before its first sync, and after it."""
+    with closing(Comparison(restarted)) as comparison:
+        comparison.check(SHOP, WINDOW.questions(SHOP))
+        restarted.sync()
+        assert restarted.verified().ok
+        comparison.check(SHOP, WINDOW.questions(SHOP))
 
 
 @pytest.mark.slow
@@ -52,12 +62,7 @@ def test_mirror_killed_at_any_step_goes_on(
             break
         with HandKept(mirror.database, remains) as restarted:
             restarted.open_or_build()
-            comparison = Comparison(restarted)
-            comparison.check(SHOP, WINDOW.questions(SHOP))
-            restarted.sync()
-            assert restarted.verified().ok
-            comparison.check(SHOP, WINDOW.questions(SHOP))
-            comparison.close()
+            goes_on(restarted)
     assert fault.steps > 15
 
 
@@ -80,8 +85,4 @@ def test_process_killed_for_real_goes_on(
     assert done.returncode == (-9 if at < 1000 else 0), done.stderr
     with HandKept(database, folder) as restarted:
         restarted.open_or_build()
-        comparison = Comparison(restarted)
-        comparison.check(SHOP, WINDOW.questions(SHOP))
-        restarted.sync()
-        assert restarted.verified().ok
-        comparison.close()
+        goes_on(restarted)

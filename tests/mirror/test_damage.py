@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
@@ -377,12 +378,11 @@ def test_too_little_memory_for_a_question_is_told_and_changes_nothing(
         assert caught.value.cause in {"memory", "disk"}
     with HandKept(mirror.database, mirror._plan.folder) as rich:
         rich.open_or_build()
-        comparison = Comparison(rich)
-        comparison.check(SHOP, QUESTIONS[:2])
-        rich.sync()
-        assert rich.verified().ok
-        comparison.check(SHOP, QUESTIONS[:2])
-        comparison.close()
+        with closing(Comparison(rich)) as comparison:
+            comparison.check(SHOP, QUESTIONS[:2])
+            rich.sync()
+            assert rich.verified().ok
+            comparison.check(SHOP, QUESTIONS[:2])
 
 
 def test_too_little_memory_for_a_sync_leaves_the_file_as_it_was(

@@ -59,7 +59,7 @@ def test_event_deleted_and_written_again_by_an_older_transaction_is_kept(
     older = connect(open_transaction=True)
     between = connect(open_transaction=True)
     delete(writer, number)
-    insert(older, number, user="ann again")
+    insert(older, number)
     older.commit()
     exact()
     mirror.sync()
@@ -230,6 +230,24 @@ def test_late_event_moves_a_user_to_another_cohort_and_its_removal_back(
     mirror.sync()
     exact()
     delete(writer, late)
+    exact()
+    mirror.sync()
+    assert mirror.verified().ok
+    exact()
+
+
+def test_removal_of_a_later_event_leaves_the_cohort(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    writer = connect()
+    for user in ("ann", "bob"):
+        numbers = [insert(writer, user=user, at=AT + timedelta(weeks=week)) for week in range(8)]
+    mirror.open_or_build()
+    delete(writer, numbers[6])
+    exact()
+    mirror.sync()
+    assert mirror.verified().ok
+    delete(writer, numbers[7])
     exact()
     mirror.sync()
     assert mirror.verified().ok

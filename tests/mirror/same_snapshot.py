@@ -1,0 +1,73 @@
+"""The answer of SQL in the very transaction in which the mirror took its look."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from analytics.engines.mirrored import MirrorEngine
+from analytics.mirror.keeper import Keeper
+from analytics.questions.question import Question
+from analytics.sql import statement
+
+
+class _Asked:
+    """A connection that answers the question by SQL before its transaction ends."""
+
+    def __init__(self, connection: psycopg.Connection[Any], witness: Witness) -> None:
+        self._connection, self._witness = connection, witness
+
+    def rollback(self) -> None:
+        try:
+            self._witness.ask(self._connection)
+        finally:
+            self._connection.rollback()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+class Witness:
+    """A mirror engine over somebody's keeper, and what SQL says in each of its snapshots.
+
+    One thread's own. `pause` is how long, in seconds, it is held up between the file and the look.
+    """
+
+    def __init__(self, keeper: Keeper, pause: float = 0.0) -> None:
+        self._keeper, self._pause = keeper, pause
+        self._question: Question[Any] | None = None
+        self._rows: tuple[Any, ...] = ()
+        self._engine = MirrorEngine(self)  # type: ignore[arg-type]  # all that engines ask of one
+
+    def both(self, question: Question[Any]) -> tuple[Any, tuple[Any, ...]]:
+        """The mirror's answer, and the rows that SQL gives in the same snapshot."""
+        self._question = question
+        answer = self._engine.answer(question)
+        return answer, self._rows
+
+    def ask(self, connection: psycopg.Connection[Any]) -> None:
+        """By SQL, in the transaction that is open on this connection."""
+        if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
+            return
+        assert self._question is not None
+        sql = statement("postgres", self._question.name)
+        found = connection.execute(sql, self._question.parameters(), prepare=False).fetchall()
+        self._rows = self._question.rows(found)
+
+    @property
+    def sessions(self) -> Witness:
+        """In the place of the keeper's."""
+        return self
+
+    @contextmanager
+    def connection(self) -> Iterator[_Asked]:
+        time.sleep(self._pause)
+        with self._keeper.sessions.connection() as connection:
+            yield _Asked(connection, self)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._keeper, name)

@@ -1,0 +1,204 @@
+"""Bugs put in on purpose, one at a time: each takes away a guard that exactness rests on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from analytics import sql
+from analytics.engines import mirrored
+from analytics.engines.mirrored import MirrorEngine
+from analytics.mirror import build, changes, history, look, sync
+from analytics.mirror.columns import SCHEMA
+from analytics.mirror.state import check
+
+Patch = pytest.MonkeyPatch
+Bug = Callable[[Patch], None]
+_FOR_EVER = 2**63 - 1
+
+
+def in_sql(name: str, old: str, new: str) -> Bug:
+    """The statement `<engine>/<name>` with one part of its text replaced."""
+    original = sql.statement
+
+    def statement(engine: str, wanted: str) -> str:
+        text = original(engine, wanted)
+        if f"{engine}/{wanted}" != name:
+            return text
+        assert old in text, f"{name} has changed; this bug can't be put in any more"
+        return text.replace(old, new)
+
+    def put_in(patch: Patch) -> None:
+        statement(*name.split("/", 1))
+        for module in list(sys.modules.values()):
+            if getattr(module, "statement", None) is original:
+                patch.setattr(module, "statement", statement)
+
+    return put_in
+
+
+def _facts(**changed: Callable[[Any, Any], Any]) -> Bug:
+    """What Postgres says of itself, made to look as the file expects it."""
+
+    def unchecked(facts: Any, state: Any) -> None:
+        check(replace(facts, **{k: make(facts, state) for k, make in changed.items()}), state)
+
+    def put_in(patch: Patch) -> None:
+        for module in (sync, look):
+            patch.setattr(module, "check", unchecked)
+
+    return put_in
+
+
+def _unseen(field: str) -> Bug:
+    """One part of the history is not compared."""
+    return _facts(
+        history=lambda facts, state: facts.history._replace(
+            **{field: getattr(state.history, field)}
+        )
+    )
+
+
+def _doomed_left_out(patch: Patch) -> None:
+    for module in (sync, build):
+        read = module.read
+
+        def without(connection: Any, name: str, span: Any, read: Any = read) -> Any:
+            if name == "removed" and span["removed_before"] == _FOR_EVER:
+                return SCHEMA.empty_table()
+            return read(connection, name, span)
+
+        patch.setattr(module, "read", without)
+
+
+def _removals_after_rows(patch: Patch) -> None:
+    take_out, take_in = sync._take_out, sync.take_in
+    put_off: list[Any] = []
+    patch.setattr(sync, "_take_out", lambda _, gone: put_off.append(gone))
+
+    def rows_first(cursor: Any, arrivals: Any) -> None:
+        take_in(cursor, arrivals)
+        if put_off:
+            take_out(cursor, put_off.pop())
+
+    patch.setattr(sync, "take_in", rows_first)
+
+
+def _no_lock(patch: Patch) -> None:
+    lock = ";\nlock table events in access share mode"
+    assert lock in history._BEGIN
+    patch.setattr(history, "_BEGIN", history._BEGIN.replace(lock, ""))
+
+
+def _triggers_not_counted(patch: Patch) -> None:
+    facts = history._facts
+    patch.setattr(history, "_facts", lambda row: facts((*row[:-1], history.TRIGGERS)))
+
+
+def _state_read_after_the_look(patch: Patch) -> None:
+    """The file is seen as it is once Postgres has been looked at."""
+
+    @contextmanager
+    def late(self: MirrorEngine, question: Any, freshness: Any) -> Iterator[Any]:
+        keeper, project = self._keeper, question.project.id
+        with keeper.store().reading(self._timeout) as (_, state):
+            pass
+        with (
+            mirrored.look(keeper.sessions, state, project, self._timeout) as seen,
+            keeper.store().reading(self._timeout) as (cursor, later),
+        ):
+            row = cursor.execute(mirrored._CALENDAR, [project]).fetchone()
+            *calendar, changed_at = row or ("UTC", "monday", "none", 0)
+            yield mirrored._Sight(cursor, later, mirrored.Calendar(*calendar), changed_at, seen)
+
+    patch.setattr(MirrorEngine, "_sight", late)
+
+
+def _counts_not_checked(patch: Patch) -> None:
+    patch.setattr(changes, "_IMPOSSIBLE", "select 0")
+
+    def take_out(cursor: Any, gone: Any) -> None:
+        if len(gone):
+            cursor.register("gone", gone)
+            cursor.execute(sql.statement("sync", "delete_events"))
+            cursor.unregister("gone")
+
+    patch.setattr(sync, "_take_out", take_out)
+
+
+def _state_committed_first(patch: Patch) -> None:
+    """The tidemark is in force before the rows are."""
+    apply, write_state = sync._apply, sync.write_state
+    states: list[Any] = []
+
+    def both(cursor: Any, known: Any, found: Any) -> int:
+        with_state = replace(states[-1], horizon=found.facts.xmin)
+        write_state(cursor, with_state)
+        cursor.execute("commit")
+        cursor.execute("begin")
+        return apply(cursor, known, found)
+
+    advanced = sync._advanced
+
+    def noted(*arguments: Any) -> Any:
+        states.append(advanced(*arguments))
+        return states[-1]
+
+    patch.setattr(sync, "_advanced", noted)
+    patch.setattr(sync, "_apply", both)
+
+
+def _version_without_tidemark(patch: Patch) -> None:
+    def data_version(sight: Any) -> str:
+        return f"{sight.changed_at}.{sight.look.rows}.{sight.look.removals}"
+
+    patch.setattr(mirrored._Sight, "data_version", property(data_version))
+
+
+_BEFORE = " and ingest_xid < %(before)s::text::xid8"
+_VERSION = " and events.ingest_xid = gone.ingest_xid"
+
+BUGS: dict[str, Bug] = {
+    "rows above the tidemark are synced": in_sql("sync/events_by_xid", _BEFORE, ""),
+    "rows above the tidemark are built in": in_sql("sync/events_by_page", _BEFORE, ""),
+    "rows below the last tidemark are synced again": in_sql(
+        "sync/events_by_xid", "ingest_xid >= %(since)s::text::xid8 and", ""
+    ),
+    "tail begins above the tidemark": in_sql("sync/tail", "ingest_xid >= ", "ingest_xid > "),
+    "tail begins at nothing": in_sql("sync/tail", "ingest_xid >= %(horizon)s::text::xid8 and", ""),
+    "questions don't read the log of removals": in_sql(
+        "sync/tail_removed", "removed_xid >= %(horizon)s", "false and removed_xid >= %(horizon)s"
+    ),
+    "questions set off removals of the tail, too": in_sql(
+        "sync/tail_removed", " and ingest_xid < %(horizon)s::text::xid8", ""
+    ),
+    "syncs don't read the log of removals": in_sql("sync/removed", "where", "where false and"),
+    "syncs take removals above the tidemark": in_sql(
+        "sync/removed", " and removed_xid < %(removed_before)s::text::xid8", ""
+    ),
+    "removals match by id alone": in_sql("sync/delete_events", _VERSION, ""),
+    "doomed events are not taken in": _doomed_left_out,
+    "removals are applied after rows": _removals_after_rows,
+    "floor is not checked": _facts(removed_floor=lambda *_: 0),
+    "token is not checked": _facts(tokens=lambda _, state: (state.token,)),
+    "counter is not checked": _facts(xmin=lambda *_: _FOR_EVER),
+    "database is not compared": _unseen("database_oid"),
+    "table is not compared": _unseen("events_oid"),
+    "epoch is not compared": _unseen("epoch"),
+    "definition is not compared": _unseen("events_definition"),
+    "triggers are not counted": _triggers_not_counted,
+    "no lock before the snapshot": _no_lock,
+    "state is read after the look": _state_read_after_the_look,
+    "counts are not checked": _counts_not_checked,
+    "tidemark is in force before its rows": _state_committed_first,
+    "late events move nobody": in_sql("sync/first_days", "or day < first_day", ""),
+    "removals move nobody": in_sql("sync/first_days", "after < before or", ""),
+    "removals look at recent days only": in_sql("sync/since", "events < 0 or ", ""),
+    "late events look at recent days only": in_sql("sync/since", " or day < first_day", ""),
+    "data version counts above an unknown tidemark": _version_without_tidemark,
+}
