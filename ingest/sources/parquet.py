@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
-from ingest.sources.compression import ArrowFile, ByteStream
+from ingest.sources.compression import ByteStream, CountedFile
 from ingest.sources.damage import damage_told
 from ingest.sources.sizes import decoded_bytes
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
@@ -30,7 +30,7 @@ class ParquetSource:
 
     def __init__(self, stream: ByteStream, options: SourceOptions = NO_OPTIONS) -> None:
         """Takes a file that can seek."""
-        self._input = _Counted(cast("BinaryIO", stream))
+        self._input = CountedFile(cast("BinaryIO", stream))
         self._options = options
         self._ignored: tuple[str, ...] = ()
         self._row_bytes = 1
@@ -100,25 +100,3 @@ class ParquetSource:
                 column = group.column(number)
                 if column.total_uncompressed_size < 0 or column.num_values < 0:
                     raise InvalidInput("The Parquet data is damaged; make the file anew")
-
-
-class _Counted(ArrowFile):
-    """A file that knows how much of it was read, in all."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.bytes_read = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        pieces = []
-        while size and (data := self._file.read(size)):
-            pieces.append(data)
-            self.bytes_read += len(data)
-            size = size - len(data) if size > 0 else size
-        return b"".join(pieces)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
