@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from analytics.calendar import zone
@@ -300,6 +301,31 @@ def test_a_dictionary_of_views_is_read() -> None:
         pa.array([1, 0], pa.uint32()), pa.array(["x", "y"], pa.string_view())
     )
     assert column("user_id", table(user_id=users), "events.arrow") == ["y", "x"]
+
+
+def test_a_large_text_that_all_rows_of_a_parquet_file_share_is_decoded_a_few_at_a_time() -> None:
+    text = '{"a":"' + "x" * 1_000_000 + '"}'
+    count = 2_000
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int16()), pa.array([text]))
+    given = pa.table(
+        {
+            "event_id": pa.array([str(number) for number in range(count)]),
+            "occurred_at": pa.array([AT] * count, pa.timestamp("us", "UTC")),
+            "user_id": pa.array(["a"] * count),
+            "event_type": pa.array(["x"] * count),
+            "properties": shared,
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(given, sink, store_schema=False)  # read as text, not as a dictionary
+    content = io.BytesIO(sink.getvalue().to_pybytes())
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    with open_stream(content, announced_by_name("x.parquet")) as source:
+        for batch in source.batches(65_536):
+            rows += batch.rows
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert rows == count
+    assert most < 100_000_000
 
 
 @pytest.mark.parametrize("file", [True, False])
