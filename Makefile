@@ -5,9 +5,11 @@ BIN    := $(VENV)/bin
 LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
           --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
           pyproject.toml requirements/build.in
+BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
+             --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test benchmark bench-http docs lint format lock clean
+.PHONY: help up run_api import_events test benchmark bench-ingest bench-http docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +34,13 @@ lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/lint-imports
 
 benchmark: $(VENV)/.dev  ## Measure SQL against DuckDB at a million events (BENCHMARK_EVENTS=10000000 for more)
-	$(BIN)/python -m pytest benchmarks/test_questions.py -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
-	  --benchmark-columns median,iqr,rounds --benchmark-sort name
+	$(BIN)/python -m pytest benchmarks/test_questions.py $(BENCHMARK)
+
+bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the usual INSERT
+	$(BIN)/python -m pytest benchmarks/test_ingest.py $(BENCHMARK) --capture no
 
 bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
-	$(BIN)/python -m pytest benchmarks/test_http.py -n 0 --benchmark-enable --timeout 1800 \
-	  --benchmark-columns median,iqr,rounds --benchmark-sort name
+	$(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md

@@ -22,7 +22,7 @@ def test_every_case_runs_on_a_few_events() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    assert "13 passed" in run.stdout
+    assert "22 passed" in run.stdout
 
 
 def test_the_generator_makes_the_same_events_every_time() -> None:
