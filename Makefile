@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-          --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+          --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
           pyproject.toml requirements/build.in
 
 .DEFAULT_GOAL := help
