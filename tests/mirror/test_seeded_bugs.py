@@ -28,6 +28,7 @@ AGAIN = writes.test_event_deleted_and_written_again_by_an_older_transaction_is_k
 LATE = writes.test_late_event_moves_a_user_to_another_cohort_and_its_removal_back
 LONG = writes.test_long_transaction_holds_the_tidemark_and_is_counted_when_it_commits
 ONE = writes.test_one_transaction_that_writes_deletes_and_writes_again
+LEASE = history.test_living_lease_keeps_what_its_mirror_needs
 PREPARED = writes.test_prepared_transaction_is_counted_when_it_is_committed_long_after
 
 CAUGHT_BY: dict[str, Callable[..., None]] = {
@@ -36,7 +37,7 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "rows below the last tidemark are synced again": AGAIN,
     "tail begins above the tidemark": LONG,
     "tail begins at nothing": PREPARED,
-    "questions don't read the log of removals": history.test_living_lease_keeps_what_its_mirror_needs,
+    "questions don't read the log of removals": LEASE,
     "questions set off removals of the tail, too": ONE,
     "syncs don't read the log of removals": LATE,
     "syncs take removals above the tidemark": AGAIN,
