@@ -46,8 +46,7 @@ bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the
 	$(BIN)/python -m pytest benchmarks/test_ingest.py $(BENCHMARK) --capture no
 
 bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
-	$(BIN)/python -m pytest benchmarks/test_http.py -n 0 --benchmark-enable --timeout 1800 \
-	  --benchmark-columns median,iqr,rounds --benchmark-sort name
+	$(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol
 
-from anyio import to_thread
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -14,10 +13,8 @@ from analytics.questions.question import Question
 from app.accounts.keys import KeyHolder, Scope
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
-from app.problems import Busy, Forbidden, Unauthenticated
+from app.problems import Forbidden, Unauthenticated
 from app.schemas.stats import EngineParameters
-
-Result = TypeVar("Result")
 
 bearer = HTTPBearer(
     scheme_name="API key", description="`tidemark key create` prints one.", auto_error=False
@@ -85,18 +82,15 @@ class Answering(Protocol):
 async def answering(held: Held, request: Request) -> Answering:
     """Engines are synchronous: each question gets a thread, and few at once."""
 
-    async def in_thread(work: Callable[..., Result], *arguments: object) -> Result:
-        if held.questions.statistics().tasks_waiting >= held.settings.questions_waiting:
-            raise Busy
-        return await to_thread.run_sync(work, *arguments, limiter=held.questions)
-
     async def answer(question: Question[Any], asked: EngineParameters) -> Response:
         known = request.headers.get("if-none-match")
         if known is not None and asked.freshness is Freshness.EXACT:
-            meta = await in_thread(held.engines.version, question, asked.engine)
+            meta = await held.questions.run(held.engines.version, question, asked.engine)
             if meta is not None and is_known(known, question, meta):
                 return unchanged(question, meta)
-        found = await in_thread(held.engines.answer, question, asked.engine, asked.freshness)
+        found = await held.questions.run(
+            held.engines.answer, question, asked.engine, asked.freshness
+        )
         held.answers.answered(found)
         return answered(question, found)
 

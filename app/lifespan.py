@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypedDict
 
 import asyncpg
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import FastAPI
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -29,6 +29,7 @@ from app.servers import given
 from app.settings import Settings
 from app.throttle import EventThrottle, throttle_client
 from app.together import Together
+from app.turns import Turns
 
 OTHER_THREADS = 8
 
@@ -45,7 +46,7 @@ class Resources:
     engines: Engines
     keeper: Keeper | None
     answers: MirrorMetrics
-    questions: CapacityLimiter
+    questions: Turns
     redis: Redis | None
     keys: Together[str, KeyHolder | None]
     intake: Intake
@@ -95,7 +96,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     if servers.redis is not None:
         redis = Redis.from_url(servers.redis, socket_timeout=0.5, socket_connect_timeout=0.5)
         stack.push_async_callback(redis.aclose)
-    questions = CapacityLimiter(settings.questions_at_once)
+    questions = Turns(settings.questions_at_once, settings.questions_waiting)
     keys = Together[str, KeyHolder | None](partial(key_holders, accounts))
     intake = Intake(settings, events, _throttle(servers.redis, settings, metrics, stack), metrics)
     # Threads that wait for a body's sender must leave some to others.

@@ -24,7 +24,8 @@ from analytics.engines.choose import Engines
 from analytics.engines.protocol import Freshness
 from analytics.errors import Terminal, TidemarkError, Unreachable
 from analytics.mirror.home import held
-from analytics.mirror.keeper import Keeper, Status
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Status
 from analytics.mirror.sync import Synced
 from analytics.mirror.verify import Verified, verify
 from analytics.questions.question import Question

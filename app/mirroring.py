@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from analytics.answer import Answer
 from analytics.duck import DuckLimits
-from analytics.mirror.keeper import Keeper, Plan, age
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Plan, age
 from analytics.mirror.sync import Synced
 from app.local.home import Home
 from app.servers import Servers

@@ -190,11 +190,11 @@ class GroupCommit:
         for one in judged:
             for event in one.events:
                 first.setdefault(event[:2], event)
-        new = await self._insert(sorted(first.values()), patience) if first else set()
+        new = await self._insert(list(first.values()), patience) if first else set()
         return [_answer(one, first, new) for one in judged]
 
     async def _insert(self, events: Sequence[Event], patience: str) -> set[Key]:
-        """Which of these events, with distinct keys and in their order, are new in the table."""
+        """Which of these events, with distinct keys, are new in the table."""
         projects, ids, *others = map(list, zip(*events, strict=True))
         values = (projects, ids_of(ids), *others)
 

@@ -23,8 +23,9 @@ from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.mirror import calendars, changes
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
-from analytics.mirror.keeper import Keeper, age
+from analytics.mirror.keeper import Keeper
 from analytics.mirror.look import Look, TailTooLong, look
+from analytics.mirror.plan import age
 from analytics.mirror.state import State
 from analytics.mirror.store import Cursor, Store
 from analytics.questions.question import Question, Value
@@ -34,6 +35,13 @@ from analytics.sql.local_time import offset_us
 ROLLUP: Final = "the mirror's roll-ups"
 RAW: Final = "the mirror's raw columns: another calendar than its roll-ups'"
 
+BY_BITS: Final = frozenset({"dau", "retention"})
+"""Questions that count distinct users: each period's users as a string of bits, one a user."""
+
+MOST_BITS: Final = 2**29
+"""For all periods of a question, in each thread: 64 MiB. Past that users are hashed."""
+
+_LARGEST_KEY: Final = "select coalesce(max(user_key), 0) from users"
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = ?"""
@@ -106,7 +114,7 @@ class MirrorEngine:
     def explain(self, question: Question[RowT_co]) -> str:
         """See `Engine.explain`."""
         with self._sight(question, Freshness.MIRROR) as sight:
-            sql, parameters, _ = _compiled(question, sight.calendar)
+            sql, parameters, _ = _compiled(question, sight)
             plan = sight.cursor.execute("explain " + sql, parameters).fetchall()
         return "\n".join(str(text) for _, text in plan)
 
@@ -125,7 +133,7 @@ class MirrorEngine:
         self, question: Question[RowT_co], freshness: Freshness, started: float
     ) -> Answer[RowT_co]:
         with self._sight(question, freshness) as sight:
-            sql, parameters, reason = _compiled(question, sight.calendar)
+            sql, parameters, reason = _compiled(question, sight)
             if sight.look and (sight.look.rows or sight.look.removals):
                 _find_changes(sight, question, sql)
             found = self._run(sight.cursor, sql, parameters)
@@ -213,24 +221,42 @@ def _find_changes(sight: _Sight, question: Question[Any], sql: str) -> None:
 
 
 def _compiled(
-    question: Question[Any], calendar: Calendar | None
+    question: Question[Any], sight: _Sight
 ) -> tuple[LiteralString, Mapping[str, Value], str]:
     """The statement, what it names of the question's parameters, and why it is this statement.
 
-    The one rule between roll-ups and raw columns: roll-ups, if they are by the question's calendar.
+    The one rule between them: roll-ups, if they are by the question's calendar; else raw columns,
+    by strings of bits where these take little memory.
     """
     given = {name: _plain(value) for name, value in question.parameters().items()}
-    if calendar == calendars.of_project(question.project):
-        template, reason = statement(MirrorEngine.name, question.name), ROLLUP
+    users, reason = 0, RAW
+    if sight.calendar == calendars.of_project(question.project):
+        name, reason = question.name, ROLLUP
     else:
-        template, reason = statement(MirrorEngine.name, f"{question.name}.raw"), RAW
-    begins_at, seconds = (
-        cast("Sequence[int]", given[name]) for name in ("offset_begins", "offset_seconds")
-    )
-    sql = template
+        users = _largest_key(sight.cursor)
+        by_bits = question.name in BY_BITS and _periods(given) * users <= MOST_BITS
+        name = f"{question.name}.{'bits' if by_bits else 'raw'}"
+    template = statement(MirrorEngine.name, name)
+    # Whole numbers, and what is made of them: neither can be bound where it stands.
+    sql = template.replace("{users}", f"{users:d}")
     if "{offset_us}" in template:
-        sql = template.replace("{offset_us}", offset_us(begins_at, seconds))
+        begins_at, seconds = (
+            cast("Sequence[int]", given[name]) for name in ("offset_begins", "offset_seconds")
+        )
+        sql = sql.replace("{offset_us}", offset_us(begins_at, seconds))
     return sql, {name: given[name] for name in set(_PARAMETER.findall(template))}, reason
+
+
+def _largest_key(cursor: Cursor) -> int:
+    row = cursor.execute(_LARGEST_KEY).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without groups has one row
+    return int(row[0])
+
+
+def _periods(given: Mapping[str, Value]) -> int:
+    """How many days or weeks a question asks about."""
+    starts = given.get("day_starts") or given.get("week_starts")
+    return len(cast("Sequence[datetime]", starts))
 
 
 def _plain(value: Value) -> Value:

@@ -17,7 +17,8 @@ from rich.table import Table
 
 from analytics.errors import Terminal
 from analytics.mirror.build import Progress as BuildProgress
-from analytics.mirror.keeper import Keeper, Status
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Status
 from analytics.mirror.sync import Synced
 from analytics.mirror.verify import Verified
 from analytics.mirror.verify import verify as verify_mirror

@@ -2,7 +2,8 @@
 
 Arrow allocates what a message says it needs: a file of a few bytes may speak of terabytes, and a
 compressed buffer unfold to any size. So the messages are cut out of the stream here, and of each
-the sizes it claims are added up first. The layout is that of Arrow's Message.fbs, in FlatBuffers.
+the sizes it claims are added up first. The layout is that of Arrow's Message.fbs and
+File.fbs, in FlatBuffers.
 
 Source: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
 """
@@ -15,22 +16,23 @@ from typing import Final, NamedTuple
 
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
-from ingest.sources.compression import ArrowFile, AsFile, ByteStream
+from ingest.sources.compression import AsFile, ByteStream, ForArrow
 
-FILE_MAGIC: Final = b"ARROW1"
 MAX_METADATA_BYTES: Final = 16 << 20
 
 _CONTINUES: Final = b"\xff\xff\xff\xff"
 _PIECE: Final = 8 << 20
 _HEADER_TYPE, _HEADER, _BODY_LENGTH = 1, 2, 3  # fields of Message
 _BUFFERS, _COMPRESSION = 2, 3  # of RecordBatch
+_DICTIONARIES, _RECORD_BATCHES = 2, 3  # of Footer
 _ID, _DATA, _IS_DELTA = 0, 1, 2  # of DictionaryBatch
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3  # what a message holds
 Bytes = bytes | bytearray
 _BUFFER: Final = struct.Struct("<qq")
+_BLOCK: Final = struct.Struct("<qi4xq")
 
 
-class MessageStream(ArrowFile):
+class MessageStream(ForArrow):
     """A stream that gives Arrow whole messages.
 
     Attributes:
@@ -39,9 +41,7 @@ class MessageStream(ArrowFile):
 
     def __init__(self, stream: ByteStream, max_bytes: int) -> None:
         self._stream = AsFile(stream)
-        self._max_bytes = max_bytes
-        self._dictionaries: dict[int, int] = {}
-        self._is_file = False
+        self._limit = MessageLimit(max_bytes)
         self._pieces = self._checked()
         self._piece = memoryview(b"")
         self.bytes_read = 0
@@ -61,21 +61,13 @@ class MessageStream(ArrowFile):
         given, self._piece = self._piece[:size], self._piece[size:]
         return given
 
-    def finish(self) -> None:
-        """Reads what comes behind the last message.
-
-        Raises:
-            InvalidInput: A file lacks its end.
-        """
-        tail = b""
-        while chunk := self._take(_PIECE):
-            tail = (tail + bytes(chunk))[-len(FILE_MAGIC) :]
-        if self._is_file and tail != FILE_MAGIC:
-            raise InvalidInput(_ended_early())
-
     def _checked(self) -> Iterator[Bytes]:
         """Length, metadata, body; length, metadata, body; ..."""
-        head = self._begin()
+        head = self._take(len(_CONTINUES))
+        if head and head != _CONTINUES:
+            raise InvalidInput(
+                "The input is not Arrow IPC (stream or file); Feather V1 has to be written anew"
+            )
         while head:
             if len(head) < len(_CONTINUES):
                 raise InvalidInput(_ended_early())
@@ -90,34 +82,55 @@ class MessageStream(ArrowFile):
             if not 0 < size <= MAX_METADATA_BYTES:
                 raise InvalidInput(_damaged())
             metadata = self._exactly(size)
-            message = _message(metadata)
-            self._refuse_large(message.body_length)
-            body = self._exactly(message.body_length)
-            self._check(message, metadata, body)
+            body = self._exactly(self._limit.body_length(metadata))
+            self._limit.check(metadata, body)
             yield metadata
             yield body
             head = self._take(len(_CONTINUES))
 
-    def _begin(self) -> Bytes:
-        """The first four bytes of the first message, behind a file's magic and padding."""
-        head = self._take(len(_CONTINUES))
-        if head != FILE_MAGIC[:4]:
-            if head and head != _CONTINUES:
-                raise InvalidInput(
-                    "The input is not Arrow IPC (stream or file); Feather V1 has to be written anew"
-                )
-            return head
-        self._is_file = True
-        rest = self._exactly(4)
-        if rest[:2] != FILE_MAGIC[4:]:
-            raise InvalidInput("The input is not Arrow IPC; write it anew")
-        head = self._exactly(len(_CONTINUES))
-        while head == bytes(4):  # padding to a wider alignment
-            head = self._exactly(len(_CONTINUES))
-        return head
+    def _exactly(self, size: int) -> Bytes:
+        data = self._take(size)
+        if len(data) < size:
+            raise InvalidInput(_ended_early())
+        return data
 
-    def _check(self, message: Message, metadata: Bytes, body: Bytes) -> None:
-        """What a message's buffers unfold to, and all dictionaries together, has to fit."""
+    def _take(self, size: int) -> Bytes:
+        """So many bytes, or what is left; memory is taken as they come, not as they are claimed."""
+        data: Bytes = self._stream.read(min(size, _PIECE))
+        if len(data) == _PIECE < size:
+            data = bytearray(data)
+            while len(data) < size and (more := self._stream.read(min(size - len(data), _PIECE))):
+                data += more
+        self.bytes_read += len(data)
+        return data
+
+
+class MessageLimit:
+    """Adds up what messages take, and refuses those that take more than allowed."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._dictionaries: dict[int, int] = {}
+
+    def body_length(self, metadata: Bytes) -> int:
+        """How long the body is that follows.
+
+        Raises:
+            InvalidInput: The metadata are damaged.
+            ContentTooLarge: It is too long.
+        """
+        length = _message(metadata).body_length
+        self._refuse_large(length)
+        return length
+
+    def check(self, metadata: Bytes, body: Bytes) -> None:
+        """What a message's buffers unfold to, and all dictionaries together, has to fit.
+
+        Raises:
+            InvalidInput: The message is damaged.
+            ContentTooLarge: It needs more memory than allowed.
+        """
+        message = _message(metadata)
         if message.kind == _RECORD_BATCH:
             self._refuse_large(_unfolded(metadata, message.header, body))
         elif message.kind == _DICTIONARY_BATCH:
@@ -138,22 +151,6 @@ class MessageStream(ArrowFile):
                 f" {self._max_bytes:,}: write smaller batches, or Parquet"
             )
 
-    def _exactly(self, size: int) -> Bytes:
-        data = self._take(size)
-        if len(data) < size:
-            raise InvalidInput(_ended_early())
-        return data
-
-    def _take(self, size: int) -> Bytes:
-        """So many bytes, or what is left; memory is taken as they come, not as they are claimed."""
-        data: Bytes = self._stream.read(min(size, _PIECE))
-        if len(data) == _PIECE < size:
-            data = bytearray(data)
-            while len(data) < size and (more := self._stream.read(min(size - len(data), _PIECE))):
-                data += more
-        self.bytes_read += len(data)
-        return data
-
 
 class Message(NamedTuple):
     """What a message is: its kind, where its header's table stands, and how long its body is."""
@@ -171,6 +168,38 @@ def _message(metadata: Bytes) -> Message:
     if header is None or body_length < 0:
         raise InvalidInput(_damaged())
     return Message(kind, header, body_length)
+
+
+class Block(NamedTuple):
+    """Where a message stands in a file."""
+
+    offset: int
+    metadata_length: int
+    body_length: int
+
+
+def blocks_of(footer: Bytes) -> list[Block]:
+    """The messages of an Arrow file by its footer, dictionaries first.
+
+    Raises:
+        InvalidInput: The footer is damaged.
+    """
+    root = _at(footer, "<i", 0)
+    return [*_blocks(footer, root, _DICTIONARIES), *_blocks(footer, root, _RECORD_BATCHES)]
+
+
+def _blocks(footer: Bytes, root: int, index: int) -> Iterator[Block]:
+    vector = _table(footer, root, index)
+    if vector is None:
+        return
+    count = _at(footer, "<I", vector)
+    if vector + 4 + count * _BLOCK.size > len(footer):
+        raise InvalidInput(_damaged())
+    for number in range(count):
+        block = Block(*_BLOCK.unpack_from(footer, vector + 4 + number * _BLOCK.size))
+        if min(block) < 0:
+            raise InvalidInput(_damaged())
+        yield block
 
 
 def _unfolded(metadata: Bytes, batch: int, body: Bytes) -> int:

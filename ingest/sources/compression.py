@@ -6,7 +6,7 @@ Names and content types that announce a compression are read by `formats`.
 from __future__ import annotations
 
 import zlib
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ class ByteStream(Protocol):
         """At most `size` bytes, at least one of them unless the stream has ended."""
 
 
-class ArrowFile:
+class ForArrow:
     """What Arrow asks of a Python file beside reading. Ours are closed by those who opened them."""
 
     closed = False
@@ -35,7 +35,7 @@ class ArrowFile:
         """Does nothing."""
 
 
-class AsFile(ArrowFile):
+class AsFile(ForArrow):
     """A stream as a file for Arrow.
 
     Attributes:
@@ -60,6 +60,35 @@ class AsFile(ArrowFile):
             pieces.append(data)
             missing -= len(data)
         return b"".join(pieces)
+
+
+class CountedFile(ForArrow):
+    """A file that can seek and knows how much of it was read, in all.
+
+    Attributes:
+        bytes_read: That.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.bytes_read = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """So many bytes, by default all, or what is left."""
+        pieces = []
+        while size and (data := self._file.read(size)):
+            pieces.append(data)
+            self.bytes_read += len(data)
+            size = size - len(data) if size > 0 else size
+        return b"".join(pieces)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As of a file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
 
 
 class Capped:

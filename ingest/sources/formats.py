@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Final, NamedTuple
 
 from analytics.errors import InvalidInput
@@ -23,8 +22,7 @@ from ingest.sources.jsons import JsonSource
 from ingest.sources.ndjson import NdjsonSource
 from ingest.sources.parquet import ParquetSource
 from ingest.sources.source import NO_OPTIONS, Source, SourceOptions
-
-_CHUNK_BYTES: Final = 1 << 20
+from ingest.sources.spool import seekable
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +115,15 @@ def open_stream(
         ContentTooLarge: It holds more than options.max_content_bytes.
     """
     plain = announced.compression.plain(stream) if announced.compression else stream
+    if options.max_content_bytes is not None and not (
+        announced.format.seekable and plain is stream
+    ):
+        plain = Capped(plain, options.max_content_bytes)
     with ExitStack() as stack:
-        if not announced.format.seekable:
-            if options.max_content_bytes is not None:
-                plain = Capped(plain, options.max_content_bytes)
-        elif plain is not stream or not _can_seek(stream):
-            plain = stack.enter_context(_spooled(plain, options))
+        if announced.format.seekable:
+            plain = stack.enter_context(seekable(plain, options))
         source = announced.format.opened(plain, options)
         yield WithDerivedIds(source) if options.columns.derive_ids else source
-
-
-def _can_seek(stream: ByteStream) -> bool:
-    seekable = getattr(stream, "seekable", None)
-    return bool(seekable and seekable())
-
-
-@contextmanager
-def _spooled(stream: ByteStream, options: SourceOptions) -> Iterator[ByteStream]:
-    """All of the stream in a temporary file, which is gone after the block."""
-    if options.max_content_bytes is not None:
-        stream = Capped(stream, options.max_content_bytes)
-    with TemporaryFile(dir=options.spool_directory, prefix="tidemark-") as file:
-        while chunk := stream.read(_CHUNK_BYTES):
-            file.write(chunk)
-        file.seek(0)
-        yield file
 
 
 @contextmanager

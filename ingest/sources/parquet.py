@@ -1,7 +1,8 @@
 """Parquet, from a file that can be read at any place.
 
-Of each row group a few pages are read at a time. How many rows that may be is reckoned from what
-the file says of its sizes, and from how large the rows before were.
+Rows are decoded a thousand at a time, which costs no more than all at once, and batches are put
+together from these. For a text that all rows share stands in the file once, and in memory as often
+as there are rows: how many may be decoded is reckoned from how large the first of a row group are.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import pyarrow.parquet
 
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
-from ingest.sources.compression import ArrowFile, ByteStream
+from ingest.sources.compression import ByteStream, CountedFile
 from ingest.sources.damage import damage_told
 from ingest.sources.sizes import decoded_bytes
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 from ingest.sources.tables import MAX_SLICE_BYTES, TableReader
 
 _BUFFER_BYTES: Final = 1 << 20
+_PROBED_ROWS: Final = 8
+_DECODED_ROWS: Final = 1_024
 _MAX_FOOTER_TEXT_BYTES: Final = 16 << 20
 _WHAT: Final = "The Parquet data"
 
@@ -30,10 +33,9 @@ class ParquetSource:
 
     def __init__(self, stream: ByteStream, options: SourceOptions = NO_OPTIONS) -> None:
         """Takes a file that can seek."""
-        self._input = _Counted(cast("BinaryIO", stream))
+        self._input = CountedFile(cast("BinaryIO", stream))
         self._options = options
         self._ignored: tuple[str, ...] = ()
-        self._row_bytes = 1
 
     @property
     def ignored_columns(self) -> tuple[str, ...]:
@@ -68,22 +70,15 @@ class ParquetSource:
         names = [file.schema_arrow.field(place).name for place in places]
         order = [sorted(places).index(place) for place in places]
         for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group)
-            claimed = rows.total_byte_size // max(rows.num_rows, 1)
-            fitting = MAX_SLICE_BYTES // max(claimed, self._row_bytes, 1)
-            size = max(1, min(max_rows, fitting))
-            with damage_told(_WHAT):
-                read = file.iter_batches(size, [group], names, use_threads=False)
-            while True:
-                with damage_told(_WHAT):
-                    batch = next(read, None)
-                    if batch is None:
-                        break
-                    if batch.num_columns != len(places):
-                        raise InvalidInput("Two columns have one name; leave one of the two out")
-                    batch.validate(full=True)
-                weight = sum(map(decoded_bytes, batch.columns))
-                self._row_bytes = max(self._row_bytes, weight // max(len(batch), 1))
+            for batch in _read(file, group, names, min(_PROBED_ROWS, max_rows)):
+                row_bytes = sum(map(decoded_bytes, batch.columns)) // max(len(batch), 1)
+                break
+            else:
+                continue
+            size = max(1, min(max_rows, _DECODED_ROWS, MAX_SLICE_BYTES // max(row_bytes, 1)))
+            for batch in _read(file, group, names, size):
+                if batch.num_columns != len(places):
+                    raise InvalidInput("Two columns have one name; leave one of the two out")
                 yield batch.select(order)  # it came in the file's order
 
     def _refuse_large(self, metadata: pa.parquet.FileMetaData) -> None:
@@ -102,23 +97,17 @@ class ParquetSource:
                     raise InvalidInput("The Parquet data is damaged; make the file anew")
 
 
-class _Counted(ArrowFile):
-    """A file that knows how much of it was read, in all."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.bytes_read = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        pieces = []
-        while size and (data := self._file.read(size)):
-            pieces.append(data)
-            self.bytes_read += len(data)
-            size = size - len(data) if size > 0 else size
-        return b"".join(pieces)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+def _read(
+    file: pa.parquet.ParquetFile, group: int, names: list[str], rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group, so many at a time."""
+    with damage_told(_WHAT):
+        batches = file.iter_batches(rows, [group], names, use_threads=False)
+    while True:
+        with damage_told(_WHAT):
+            batch = next(batches, None)
+            if batch is not None:
+                batch.validate(full=True)
+        if batch is None:
+            return
+        yield batch

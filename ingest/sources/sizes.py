@@ -7,6 +7,7 @@ kilobytes may so hold terabytes.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,8 +24,7 @@ def decoded_bytes(column: pa.Array) -> int:  # noqa: PLR0911 - one for each kind
     if pa.types.is_dictionary(kind):
         return _dictionary_bytes(column)
     if pa.types.is_string_view(kind):
-        lengths = np.frombuffer(column.buffers()[1], np.int32)[:: _VIEW_BYTES // 4]
-        return int(lengths[column.offset : column.offset + len(column)].sum(dtype=np.int64))
+        return int(_view_lengths(column).sum())
     if pa.types.is_struct(kind):
         return len(column) + sum(map(decoded_bytes, column.flatten()))
     if pa.types.is_map(kind):
@@ -40,7 +40,16 @@ def _dictionary_bytes(column: pa.DictionaryArray) -> int:
     values = column.dictionary
     if not len(values) or pa.types.is_integer(values.type):
         return 8 * len(column)
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        lengths = pc.binary_length(values).take(column.indices)
-        return int(pc.sum(lengths).as_py() or 0)
-    return decoded_bytes(values) * len(column)
+    if pa.types.is_string_view(values.type):
+        lengths = pa.array(_view_lengths(values))
+    elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        lengths = pc.binary_length(values)
+    else:
+        return decoded_bytes(values) * len(column)
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
+def _view_lengths(column: pa.Array) -> npt.NDArray[np.int64]:
+    """How long each text of a column of views is: the first number of a view."""
+    numbers = np.frombuffer(column.buffers()[1], np.int32)[:: _VIEW_BYTES // 4]
+    return numbers[column.offset : column.offset + len(column)].astype(np.int64)

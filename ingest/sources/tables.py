@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from analytics.errors import InvalidInput
 from analytics.events import COLUMNS
 from ingest.columns import select_columns
+from ingest.errors import ContentTooLarge
 from ingest.json_texts import as_json, is_text
 from ingest.rejects import MAX_RAW_CHARACTERS, Unit, shortened, shown
 from ingest.rest import fold
@@ -53,6 +54,7 @@ class TableReader:
         with damage_told("The table's schema"):
             names = schema.names  # raises where they aren't UTF-8
         self.selection = select_columns(names, options.columns)
+        self._max_bytes = options.max_batch_bytes
         self._types = [schema.field(place).type for place in self.selection.places]
         for column, place in self.selection.indices.items():
             check_type(column, schema.field(place))
@@ -91,11 +93,23 @@ class TableReader:
                 batch.validate(full=True)
             if batch.schema.types != self._types:
                 raise InvalidInput("The table is damaged: it has other types than its schema says")
+            self._refuse_large_dictionaries(batch)
             start = 0
             while start < len(batch):
                 piece = _fitting(batch.slice(start, max_rows))
                 start += len(piece)
                 yield self._columns(piece)
+
+    def _refuse_large_dictionaries(self, batch: pa.RecordBatch) -> None:
+        """One whose values are views may unfold to more than it came as."""
+        for column in batch.columns:
+            if pa.types.is_dictionary(column.type):
+                size = decoded_bytes(column.dictionary)
+                if size > self._max_bytes:
+                    raise ContentTooLarge(
+                        f"A dictionary of the table has {size:,} bytes; it may have"
+                        f" {self._max_bytes:,}"
+                    )
 
     def _columns(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         arrays = dict(zip(self.selection.places, batch.columns, strict=True))
@@ -146,6 +160,8 @@ def _raw(name: str, column: pa.Array) -> pa.Array:
         return column
     if name == "properties" and not is_text(_value_type(kind)):
         return pc.fill_null(as_json(column), "")
+    if pa.types.is_dictionary(kind):  # Arrow can't decode one whose values are views
+        column = column.dictionary.cast(pa.string()).take(column.indices)
     return pc.fill_null(column.cast(pa.string()), "")
 
 

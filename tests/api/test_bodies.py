@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -90,6 +91,28 @@ def test_a_body_cut_short_writes_nothing(
     assert answer.status_code in {400, 422}, answer.text
     assert answer.json()["code"].startswith("invalid_")
     assert stored(module_database, own) == []
+
+
+@pytest.mark.parametrize("case", MATRIX, ids=str)
+def test_damaged_bodies_never_crash_and_count_as_they_write(
+    client: TestClient, module_database: Database, own: Caller, case: Case
+) -> None:
+    """Bytes changed, cut out or put in, at places and of lengths that a seed chooses."""
+    chance = random.Random(str(case))  # noqa: S311 - no secret
+    for _ in range(15):
+        body = bytearray(case.content)
+        for _ in range(chance.randint(1, 4)):
+            start = chance.randrange(len(body))
+            end = start + chance.choice([0, 1, 1, 8, len(body) // 3])
+            body[start:end] = chance.randbytes(chance.choice([0, 1, 1, 8, 1000]))
+        before = len(stored(module_database, own))
+        answer = client.post(
+            "/api/events", content=bytes(body), headers={**own.ingest, **case.headers}
+        )
+        assert answer.status_code in {200, 400, 413, 422}, answer.text
+        after = len(stored(module_database, own))
+        inserted = answer.json().get("inserted", 0)
+        assert after - before == (len(inserted) if isinstance(inserted, list) else inserted)
 
 
 @pytest.mark.parametrize("large", [False, True])

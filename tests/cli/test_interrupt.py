@@ -12,6 +12,9 @@ import time
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from tests.cli.conftest import Tidemark
@@ -21,13 +24,23 @@ ROWS = 300_000
 TIDEMARK = str(Path(sys.executable).parent / "tidemark")
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "many.csv"
-    with path.open("w") as out:
-        out.write("event_id,occurred_at,user_id,event_type\n")
-        for number in range(ROWS):
-            out.write(f"{number:08x}-0000-4000-8000-000000000000,2025-08-01T10:00:00Z,ann,login\n")
+@pytest.fixture(params=["csv", "parquet", "ndjson"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    table = pa.table(
+        {
+            "event_id": [f"{number:08x}-0000-4000-8000-000000000000" for number in range(ROWS)],
+            "occurred_at": pa.array(["2025-08-01T10:00:00Z"] * ROWS),
+            "user_id": ["ann"] * ROWS,
+            "event_type": ["login"] * ROWS,
+        }
+    )
+    path = tmp_path / f"many.{request.param}"
+    if request.param == "csv":
+        pa.csv.write_csv(table, path)
+    elif request.param == "parquet":
+        pa.parquet.write_table(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import select
 import socket
 import threading
@@ -11,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from pydantic import SecretStr
+from redis import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.calendar import WeekStart
@@ -21,6 +24,7 @@ from app.accounts import keys, projects
 from app.accounts.keys import Scope
 from app.cli import remote
 from app.cli.project import in_transaction
+from app.local.servers import ServerUrls
 from app.settings import Settings
 from tests.api.test_sockets import serving
 from tests.cli.conftest import Tidemark
@@ -185,6 +189,37 @@ def test_a_lost_answer_costs_a_retry_and_never_an_event(
     report = json.loads(finished.out)
     assert (report["rows"], report["inserted"] + report["duplicates"]) == (SIZE, SIZE)
     assert stored(database) == STORED
+
+
+def test_a_server_that_says_not_so_fast_is_waited_for(
+    without_database: Tidemark,
+    servers: ServerUrls,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(csv_file([row(number) for number in range(60)]))
+    monkeypatch.setattr(remote, "_WAITS", (0.0,))  # a 429 is no failure
+    Redis.from_url(servers.redis).flushdb()
+    settings = Settings(
+        database_url=SecretStr(database.writer),
+        database_reader_url=SecretStr(database.reader),
+        redis_url=SecretStr(servers.redis),
+        rate_limit=60,
+    )
+    with serving(settings) as (host, port):
+        url = f"http://{host}:{port}"
+        finished = without_database("import", str(file), "--url", url, "--batch-size", "59")
+        assert finished.code == 0, finished.err
+        refused = re.search(r"^throttled_requests_total (\S+)$", metrics(url), re.MULTILINE)
+    assert refused is not None
+    assert float(refused[1]) >= 1
+    assert len(stored(database)) == 60
+
+
+def metrics(url: str) -> str:
+    return httpx.get(f"{url}/metrics").text
 
 
 def test_a_server_that_stays_away_is_told_with_how_to_go_on(

@@ -11,6 +11,7 @@ from analytics import errors
 from app.cli.reference import reference
 from app.problems import OUTCOMES, outcome_of
 from app.settings import Settings
+from ingest.rejects import MEANINGS
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +36,12 @@ def test_every_error_has_an_outcome_and_a_code_of_its_own() -> None:
     codes = [error.code for error in found]
     assert len(set(codes)) == len(codes)
     assert all(outcome_of(error.__new__(error)) in OUTCOMES.values() for error in found)
+
+
+def test_every_reject_code_is_documented_and_none_else() -> None:
+    page = (ROOT / "docs/ingest.md").read_text().partition("| code | meaning |")[2]
+    documented = dict(re.findall(r"^\| `([a-z_0-9]+)` \| (.*) \|$", page, re.MULTILINE))
+    assert documented == {code.value: meaning for code, meaning in MEANINGS.items()}
 
 
 def test_decisions_fit_a_page() -> None:

@@ -209,6 +209,21 @@ async def test_a_deadlock_is_tried_again(either_way: SmallWriter, database: Data
     assert await sending == SmallResult(uuids(3), uuids(1, 2))
 
 
+async def test_events_are_written_in_the_order_of_their_ids(
+    writer: SmallWriter, database: Database
+) -> None:
+    """So that no two writers wait for each other."""
+    other = await asyncpg.connect(database.admin)
+    await other.execute("set lock_timeout = '200ms'")
+    async with other.transaction():
+        await other.execute(HELD, event_id(2))
+        sending = asyncio.create_task(write(writer, event(3), event(2), event(1)))
+        await until_somebody_waits(other)
+        await other.execute(HELD, event_id(3))
+    await other.close()
+    assert await sending == SmallResult(uuids(1), uuids(3, 2))
+
+
 async def test_a_held_id_delays_only_who_sends_it(writer: SmallWriter, database: Database) -> None:
     other = await asyncpg.connect(database.admin)
     async with other.transaction():

@@ -10,7 +10,8 @@ from analytics.duck import DuckLimits
 from analytics.engines.mirrored import MirrorEngine
 from analytics.mirror.compaction import compact
 from analytics.mirror.home import MirrorHome
-from analytics.mirror.keeper import Keeper, Plan
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Plan
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove
 from analytics.mirror.verify import Verified, verify

@@ -22,7 +22,8 @@ from analytics.engines.choose import Engines
 from analytics.engines.mirrored import MirrorEngine
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.mirror.errors import MirrorUnavailable
-from analytics.mirror.keeper import Keeper, Pace, Plan
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Pace, Plan
 from tests.conftest import Database
 from tests.mirror.comparison import Comparison
 from tests.mirror.conftest import AT, SHOP, WINDOW, Write, insert, superuser

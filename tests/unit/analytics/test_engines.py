@@ -12,7 +12,7 @@ import pytest
 
 from analytics.engines.attached import AttachedEngine
 from analytics.engines.choose import NAMES, Choice, Engines, choose
-from analytics.engines.mirrored import MirrorEngine
+from analytics.engines.mirrored import BY_BITS, MirrorEngine
 from analytics.engines.postgres import PostgresEngine
 from analytics.engines.protocol import Engine
 from analytics.errors import UnknownEngine
@@ -53,6 +53,7 @@ def test_methods_are_those_of_the_protocol(kind: type) -> None:
 def test_every_engine_has_every_question_and_no_file_more() -> None:
     expected = {f"{kind.name}/{question.name}.sql" for kind in KINDS for question in QUESTIONS}
     expected |= {f"mirror/{question.name}.raw.sql" for question in QUESTIONS}
+    expected |= {f"mirror/{name}.bits.sql" for name in BY_BITS}
     found = {f"{path.parent.name}/{path.name}" for path in FILES if path.parent.name in NAMES}
     assert found == expected
 
@@ -76,8 +77,10 @@ def test_statement_names_its_owner_and_leaves_out_the_head(path: Path) -> None:
 
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: question.name)
 def test_questions_give_every_parameter_that_files_take(question: Question) -> None:
-    given = {*question.parameters(), "offset_us"}
+    given = {*question.parameters(), "offset_us", "users"}
     names = [*((engine, question.name) for engine in NAMES), ("mirror", f"{question.name}.raw")]
+    if question.name in BY_BITS:
+        names.append(("mirror", f"{question.name}.bits"))
     for engine, name in names:
         assert _parameters(statement(engine, name)) <= given
 

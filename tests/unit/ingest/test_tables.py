@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from analytics.calendar import zone
@@ -17,6 +19,7 @@ from ingest.errors import ContentTooLarge
 from ingest.rejects import Code, Reject, Unit
 from ingest.rules import NO_RULES, Rules
 from ingest.sources import tables
+from ingest.sources.compression import Capped
 from ingest.sources.formats import announced_by_name, open_stream
 from ingest.sources.source import NO_OPTIONS, SourceOptions
 from ingest.validate import Checked, validate
@@ -283,12 +286,55 @@ def test_a_value_that_many_rows_share_is_not_multiplied_at_once(
         assert max(batch.rows for batch in check(given, max_rows=64)) <= 5
 
 
+def test_a_file_that_polars_wrote_is_read(fixtures: Path) -> None:
+    rules = Rules(namespace=uuid.UUID(int=1), zone=zone("UTC"))
+    content = (fixtures / "data" / "polars.arrow").read_bytes()
+    with open_stream(Capped(io.BytesIO(content), 10_000), announced_by_name("x.arrow")) as source:
+        (checked,) = (validate(batch, rules) for batch in source.batches(10))
+    assert [event["user_id"] for event in checked.events.to_pylist()] == [f"u{n}" for n in range(5)]
+    assert checked.events["event_type"].to_pylist() == ["login"] * 5
+    assert checked.events["properties"].to_pylist() == [f'{{"n":{n}}}' for n in range(5)]
+
+
+def test_a_dictionary_of_views_is_read() -> None:
+    users = pa.DictionaryArray.from_arrays(
+        pa.array([1, 0], pa.uint32()), pa.array(["x", "y"], pa.string_view())
+    )
+    assert column("user_id", table(user_id=users), "events.arrow") == ["y", "x"]
+
+
+def test_a_large_text_that_all_rows_of_a_parquet_file_share_is_decoded_a_few_at_a_time() -> None:
+    text = '{"a":"' + "x" * 1_000_000 + '"}'
+    count = 2_000
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int16()), pa.array([text]))
+    given = pa.table(
+        {
+            "event_id": pa.array([str(number) for number in range(count)]),
+            "occurred_at": pa.array([AT] * count, pa.timestamp("us", "UTC")),
+            "user_id": pa.array(["a"] * count),
+            "event_type": pa.array(["x"] * count),
+            "properties": shared,
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(given, sink, store_schema=False)  # read as text, not as a dictionary
+    content = io.BytesIO(sink.getvalue().to_pybytes())
+    before, most, rows = pa.total_allocated_bytes(), 0, 0
+    with open_stream(content, announced_by_name("x.parquet")) as source:
+        for batch in source.batches(65_536):
+            rows += batch.rows
+            most = max(most, pa.total_allocated_bytes() - before)
+    assert rows == count
+    assert most < 100_000_000
+
+
+@pytest.mark.parametrize("file", [True, False])
 @pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
 def test_a_record_batch_too_large_for_memory_is_refused_before_it_is_read(
-    compression: str | None,
+    compression: str | None, file: bool
 ) -> None:
     given = table(properties=pa.array(['{"a":"' + "x" * 500_000 + '"}'] * 2))
-    content = as_arrow(given, compression=compression)
+    content = as_arrow(given, file=file, compression=compression)
     options = SourceOptions(max_batch_bytes=900_000)
     with (
         open_stream(io.BytesIO(content), announced_by_name("x.arrow"), options) as source,
