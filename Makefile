@@ -9,8 +9,8 @@ BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test benchmark bench-ingest bench-http bench-mirror bench-mirror-growth \
-        mirror-figures docs lint format lock clean
+.PHONY: help up run_api import_events test test-slow soak benchmark bench-ingest bench-http bench-mirror \
+        bench-mirror-growth mirror-figures docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ import_events: $(VENV)/.runtime  ## Load a file: make import_events FILE=events.
 
 test: $(VENV)/.dev  ## Run the test suite
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
+	$(BIN)/python -m pytest -m slow -rP --no-header
+
+soak: $(VENV)/.dev  ## Walk at random against the mirror for SOAK_MINUTES (10), from seed MIRROR_SEED
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),10) $(BIN)/python -m pytest -n 0 -s -m slow tests/mirror/test_state_machine.py -k soak
 
 lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from typing import Final
 
 from analytics.errors import InvalidInput
 from analytics.events import COLUMNS, REQUIRED_COLUMNS
-from ingest.rejects import shortened, shown
+from ingest.rejects import in_line, shown
 
 MAX_COLUMNS: Final = 4_096
 
@@ -102,7 +102,7 @@ def select_columns(names: Sequence[str], options: ColumnOptions = AS_NAMED) -> S
     sources = options.sources
     for name in sources.values():
         if names.count(name) > 1:
-            message = f"The header names {shortened(name)} more than once; leave one of the two out"
+            message = f"The header names {in_line(name)} more than once; leave one of the two out"
             raise InvalidInput(message, field=name)
     required = [sources.get(column, column) for column in options.required]
     missing = [name for name in required if name not in names]
@@ -127,7 +127,7 @@ def _missing(names: Sequence[str], missing: Sequence[str], required: Sequence[st
                     f"The header {shown(names[0])} has {plural} between its cells; Tidemark reads"
                     " comma-separated values: export the file with commas"
                 )
-    found = ", ".join(shortened(name) for name in names[:_SHOWN_COLUMNS])
+    found = ", ".join(in_line(name) for name in names[:_SHOWN_COLUMNS])
     more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
     return (
         f"The header lacks {_listed(missing)} (it has {found or 'no names'}{more}); a file of"
@@ -137,4 +137,4 @@ def _missing(names: Sequence[str], missing: Sequence[str], required: Sequence[st
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(shortened, names))
+    return ", ".join(map(in_line, names))

@@ -128,7 +128,12 @@ def shortened(text: str, limit: int = MAX_SHOWN_CHARACTERS) -> str:
 
 def shown(text: str) -> str:
     """A value as messages show it: quoted, on one line, shortened."""
-    return "'" + "".join(map(_printable, shortened(text))) + "'"
+    return f"'{in_line(text)}'"
+
+
+def in_line(text: str) -> str:
+    """A name as messages list it: on one line, shortened."""
+    return "".join(map(_printable, shortened(text)))
 
 
 def _printable(character: str) -> str:

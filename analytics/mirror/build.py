@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 import pyarrow as pa
 
 from analytics.duck import DuckLimits
@@ -48,18 +50,21 @@ def build(path: Path, spill: Path, limits: DuckLimits, sessions: Sessions, told:
         psycopg.Error: what Postgres says.
     """
     store = Store.create(path, spill, limits)
+    mirror_id = uuid4()
     try:
-        _fill(store, sessions, told)
+        _fill(store, sessions, mirror_id, told)
         store.checkpoint()
     except BaseException:
         store.close()
         remove(path)
+        with suppress(psycopg.Error), sessions.connection() as connection:  # else it runs out
+            lease.release(connection, mirror_id)
         raise
     return store
 
 
-def _fill(store: Store, sessions: Sessions, told: Told) -> None:
-    mirror_id, token = uuid4(), uuid4()
+def _fill(store: Store, sessions: Sessions, mirror_id: UUID, told: Told) -> None:
+    token = uuid4()
     # Before the snapshot: from here on nothing that it will need is pruned.
     with sessions.connection() as connection:
         lease.register(connection, mirror_id, token)

@@ -61,12 +61,13 @@ class Keeper:
         self._thread = Thread(target=self._run, name="tidemark-mirror", daemon=True)
 
     def start(self) -> None:
-        """Take a folder and begin to keep a mirror in it.
+        """Begin to keep a mirror, in a folder that is taken unless `open` has.
 
         Raises:
             OSError: the folder can't be made or written to.
         """
-        self._home = MirrorHome.take(self._plan.folder)
+        if self._home is None:
+            self._home = MirrorHome.take(self._plan.folder)
         self._thread.start()
 
     def open(self, told: Told = _unheard) -> None:

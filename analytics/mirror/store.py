@@ -196,6 +196,11 @@ class Store:
             raise MirrorUnavailable(
                 f"the mirror needs more memory than it may have: {_gist(error)}", cause="memory"
             ) from error
+        except duckdb.TransactionException as error:
+            # There is one writer, so no transaction is in the way: the log couldn't be written.
+            raise MirrorUnavailable(
+                f"the mirror can't be written: {_gist(error)}", cause="disk"
+            ) from error
         except _FATAL as error:
             if str(self._spill) in str(error) or isinstance(error.__cause__, OSError):
                 raise MirrorUnavailable(

@@ -1,8 +1,9 @@
 """Anything that writers, operators and crashes may do, one step after the other, at random.
 
 Several connections with open transactions write the same few events over and over; between their
-steps the mirror is synced, pruned, compacted, rebuilt, killed and opened again. After every step it
-must answer as SQL and the reference do. Only one thing happens at a time, so all three see the same.
+steps the mirror is synced, pruned, compacted, rebuilt, killed and opened again. After every step
+it must answer as SQL and the reference do. Only one thing happens at a time, so all three see the
+same.
 """
 
 from __future__ import annotations
@@ -339,7 +340,8 @@ class MirrorMachine(RuleBasedStateMachine):
         try:
             act()
         except MirrorUnavailable as error:
-            assert error.cause in self.provoked, f"nothing broke the mirror, but: {error}"
+            if error.cause not in self.provoked:
+                raise AssertionError("nothing broke the mirror") from error
             self.provoked.clear()
             self.keeper.open_or_build()
             return False

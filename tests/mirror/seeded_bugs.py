@@ -196,9 +196,10 @@ BUGS: dict[str, Bug] = {
     "state is read after the look": _state_read_after_the_look,
     "counts are not checked": _counts_not_checked,
     "tidemark is in force before its rows": _state_committed_first,
-    "late events move nobody": in_sql("sync/first_days", "or day < first_day", ""),
-    "removals move nobody": in_sql("sync/first_days", "after < before or", ""),
-    "removals look at recent days only": in_sql("sync/since", "events < 0 or ", ""),
-    "late events look at recent days only": in_sql("sync/since", " or day < first_day", ""),
+    "late events move nobody": in_sql("sync/people", " or day < first_day", ""),
+    "removals move nobody": in_sql("sync/people", "events < 0 or ", ""),
+    "users who may move are looked at in part": in_sql(
+        "sync/days", "where moves)", "where moves) and day >= (select min(day) from pairs)"
+    ),
     "data version counts above an unknown tidemark": _version_without_tidemark,
 }

@@ -1,4 +1,4 @@
-"""Whatever happens to the file, the process or Postgres: never a wrong answer, and all mends itself."""
+"""Whatever happens to file, process or Postgres: never a wrong answer, and all mends itself."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 from analytics.calendar import WeekStart
 from analytics.engines.choose import NAMES, Engines
 from analytics.events import FIRST_INSTANT, LAST_INSTANT, ProjectId
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Plan
 from analytics.project import Project
 from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange
@@ -46,8 +49,14 @@ TYPES = st.sampled_from(["look", "Look", "buy", "é", "\uff5e", "🦦"])
 
 
 @pytest.fixture(scope="module")
-def engines(module_database: Database) -> Iterator[Engines]:
-    with Engines.connect(module_database.reader) as engines:
+def engines(
+    module_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engines]:
+    """All of them; the mirror is synced in the background while events come in."""
+    keeper = Keeper(Plan(tmp_path_factory.mktemp("mirror"), module_database.reader))
+    keeper.open()
+    keeper.start()
+    with closing(keeper), Engines.connect(module_database.reader, keeper=keeper) as engines:
         yield engines
 
 
