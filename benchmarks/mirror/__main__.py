@@ -16,6 +16,7 @@ from benchmarks.mirror import growth
 from benchmarks.mirror.asking import measure_answers
 from benchmarks.mirror.building import measure_builds
 from benchmarks.mirror.database import database
+from benchmarks.mirror.figures import Result
 from benchmarks.mirror.freshness import measure_freshness
 from benchmarks.mirror.keeping import ready_mirror
 from benchmarks.mirror.loading import measure_loading
@@ -27,62 +28,75 @@ RESULTS: Final = Path(__file__).parents[1] / "results"
 DEFAULT_EVENTS: Final = 10_000_000
 
 
-def run(size: int, told: Console) -> dict[str, Any]:
-    """Everything at one size; a result as `page` takes it."""
-    scale = Scale.of(size)
-    result: dict[str, Any] = _head("mirror")
-    told.print(f"Making and loading {size:,} events")
+class Run:
+    """One run's result; every part is kept as soon as it is there."""
+
+    def __init__(self, what: str) -> None:
+        """Starts with the circumstances."""
+        now = datetime.now(UTC)
+        self.result: Result = {
+            "what": what,
+            "taken_at": now.isoformat(timespec="seconds"),
+            "machine": machine.facts(),
+        }
+        name = f"{what}-{now:%Y-%m-%dT%H%M}.json"
+        self.kept = Path(os.environ.get("BENCHMARK_RESULT", RESULTS / name))
+        self._told = Console(stderr=True)
+
+    def tell(self, what: str) -> None:
+        """Say what comes next, on stderr."""
+        self._told.print(f"{datetime.now(UTC):%H:%M:%S} {what}", highlight=False)
+
+    def keep(self, part: str, found: Any) -> None:
+        """Add a part to the result and write all of it down."""
+        self.result[part] = found
+        self.kept.parent.mkdir(exist_ok=True)
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        self.kept.write_bytes(orjson.dumps(self.result, option=options))
+
+
+def measure(size: int) -> Run:
+    """Everything at one size."""
+    run, scale = Run("mirror"), Scale.of(size)
+    run.tell(f"{size:,} events are made and loaded")
     with database(size) as filled:
-        result["database"] = filled.facts
-        told.print("A copy with indexes for SQL")
+        run.keep("database", filled.facts)
+        run.tell("a copy with indexes, for SQL")
         baseline.prepare(filled.urls.admin)
-        told.print("Building mirrors")
-        result["build"] = measure_builds(filled, scale.builds)
+        run.tell("builds")
+        run.keep("build", measure_builds(filled, scale.builds))
         with ready_mirror(filled.mirrors, filled.urls) as keeper:
-            told.print("Asking every engine")
-            result["answers"] = measure_answers(filled, keeper, scale)
-            told.print("Exact answers with a tail and with removals")
-            result["freshness"] = measure_freshness(filled, keeper, scale)
-            told.print(f"{scale.rate:,} events a second for {scale.seconds} s")
-            result["steady"] = measure_steady(filled, keeper, scale)
-        told.print("Loads with and without a mirror")
-        result["loading"] = measure_loading(filled, scale)
-    return result
+            run.tell("every engine is asked")
+            run.keep("answers", measure_answers(filled, keeper, scale))
+            run.tell("exact answers with a tail and with removals")
+            run.keep("freshness", measure_freshness(filled, keeper, scale))
+            run.tell(f"{scale.rate:,} events a second for {scale.seconds} s")
+            run.keep("steady", measure_steady(filled, keeper, scale))
+        run.tell("loads with and without a mirror")
+        run.keep("loading", measure_loading(filled, scale))
+    return run
 
 
-def run_growth(sizes: tuple[int, ...], told: Console) -> dict[str, Any]:
+def measure_growth(sizes: tuple[int, ...]) -> Run:
     """The mirror alone, at each of the sizes."""
-    result = _head("growth")
-    result["sizes"] = []
+    run = Run("growth")
+    found: list[Result] = []
     for size in sizes:
-        told.print(f"{size:,} events")
-        result["sizes"].append(growth.measure_size(size))
-    return result
+        run.tell(f"{size:,} events")
+        found.append(growth.measure_size(size))
+        run.keep("sizes", found)
+    return run
 
 
 def main() -> None:
-    """Measure what the command line names, at BENCHMARK_EVENTS."""
-    told = Console(stderr=True)
+    """Measure what the command line names, at BENCHMARK_EVENTS, and print the page."""
     given = os.environ.get("BENCHMARK_EVENTS")
     if sys.argv[1:] == ["growth"]:
-        sizes = (int(given),) if given else growth.SIZES
-        result = run_growth(sizes, told)
+        run = measure_growth((int(given),) if given else growth.SIZES)
     else:
-        result = run(int(given or DEFAULT_EVENTS), told)
-    RESULTS.mkdir(exist_ok=True)
-    name = f"{result['what']}-{result['taken_at'][:16].replace(':', '')}.json"
-    kept = Path(os.environ.get("BENCHMARK_RESULT", RESULTS / name))
-    kept.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.write(page([result]))
-    told.print(f"Raw times: {kept}")
-
-
-def _head(what: str) -> dict[str, Any]:
-    return {
-        "what": what,
-        "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine.facts(),
-    }
+        run = measure(int(given or DEFAULT_EVENTS))
+    sys.stdout.write(page([run.result]))
+    run.tell(f"raw times: {run.kept}")
 
 
 if __name__ == "__main__":

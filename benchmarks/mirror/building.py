@@ -30,19 +30,17 @@ from benchmarks.own_process import in_own_process, peak_mb
 def measure_builds(database: Database, builds: int) -> dict[str, Any]:
     """Each build's facts; the last one's mirror stays."""
     found = []
-    busy = []
-    for _ in range(builds):
-        shutil.rmtree(database.mirrors, ignore_errors=True)
-        with alone() as others:
+    with alone() as others:
+        for _ in range(builds):
+            shutil.rmtree(database.mirrors, ignore_errors=True)
             found.append(in_own_process(_build, database.mirrors, database.urls))
-        busy.append(others)
     events = int(database.facts["events"])
     return {
         "seconds": [each["seconds"] for each in found],
         "rows_per_second": [round(events / each["seconds"]) for each in found],
         "bytes_per_event": round(found[-1]["bytes"] / events, 1),
         "peak_mb": [each["peak_mb"] for each in found],
-        "others_busy": busy,
+        "others_busy": [others],
     }
 
 

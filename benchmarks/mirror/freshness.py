@@ -15,6 +15,7 @@ differences of a millisecond are smaller than a busy machine's noise.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -44,22 +45,27 @@ delete from events where project_id = %(project_id)s and event_id in (
 
 def measure_freshness(database: Database, keeper: Keeper, scale: Scale) -> dict[str, Any]:
     """Raw milliseconds by what lies above the tidemark, by question, exact and not."""
-    found: dict[str, Any] = {"others_busy": [], "tail": scale.tail, "removals": scale.removals}
-    changes = {EMPTY: None, TAIL: partial(_add, database, scale), REMOVALS: None}
-    changes[REMOVALS] = partial(_remove, database, scale)
+    changes: dict[str, Callable[[], None]] = {
+        EMPTY: lambda: None,
+        TAIL: partial(_add, database, scale),
+        REMOVALS: partial(_remove, database, scale),
+    }
     rounds = _ROUNDS if scale.rounds > 1 else 2
-    with Engines.connect(database.urls.reader, timeout=TIMEOUT, keeper=keeper) as engines:
+    asked = questions(PROJECT)
+    with (
+        Engines.connect(database.urls.reader, timeout=TIMEOUT, keeper=keeper) as engines,
+        alone() as others,
+    ):
+        found: dict[str, Any] = {
+            "tail": scale.tail,
+            "removals": scale.removals,
+            "others_busy": [others],
+        }
         for name, change in changes.items():
             keeper.sync()
             with keeper.paused():
-                if change:
-                    change()
-                with alone() as others:
-                    found[name] = {
-                        asked: _timed(engines, question, rounds)
-                        for asked, question in questions(PROJECT).items()
-                    }
-            found["others_busy"].append(others)
+                change()
+                found[name] = {each: _timed(engines, asked[each], rounds) for each in asked}
     return found
 
 

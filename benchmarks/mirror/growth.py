@@ -42,14 +42,14 @@ def _answers(filled: Database) -> dict[str, Any]:
         ready_mirror(filled.mirrors, filled.urls) as keeper,
         Engines.connect(filled.urls.reader, timeout=TIMEOUT, keeper=keeper) as engines,
     ):
-        for calendar, project in ((OWN, PROJECT), (OTHER, ELSEWHERE)):
-            asked = questions(project)
-            for question in asked.values():
-                expected = engines.answer(question, "postgres").rows
-                assert engines.answer(question, "mirror").rows == expected
-            with alone() as others:
-                found[calendar] = _timed(engines, asked, _ROUNDS[calendar])
-            found["others_busy"].append(others)
+        asked = {OWN: questions(PROJECT), OTHER: questions(ELSEWHERE)}
+        for question in (*asked[OWN].values(), *asked[OTHER].values()):
+            expected = engines.answer(question, "postgres").rows
+            assert engines.answer(question, "mirror").rows == expected
+        with alone() as others:
+            for calendar, rounds in _ROUNDS.items():
+                found[calendar] = _timed(engines, asked[calendar], rounds)
+        found["others_busy"].append(others)
     return found
 
 

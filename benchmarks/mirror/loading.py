@@ -31,15 +31,13 @@ _FIRST_SEED: Final = 100
 def measure_loading(database: Database, scale: Scale) -> dict[str, Any]:
     """Events a second, with and without; nobody else may keep a mirror meanwhile."""
     seeds = itertools.count(_FIRST_SEED)
-    found: dict[str, Any] = {WITHOUT: [], WITH: [], "events": scale.load, "others_busy": []}
-    for _ in range(min(scale.rounds, 3)):
-        with alone() as others:
+    with alone() as others:
+        found: dict[str, Any] = {WITHOUT: [], WITH: [], "others_busy": [others]}
+        for _ in range(min(scale.rounds, 3)):
             found[WITHOUT].append(_rate(database, scale, next(seeds)))
-        with ready_mirror(database.mirrors, database.urls) as keeper:
-            keeper.sync()
-            with alone():
+            with ready_mirror(database.mirrors, database.urls) as keeper:
+                keeper.sync()
                 found[WITH].append(_rate(database, scale, next(seeds)))
-        found["others_busy"].append(others)
     return found
 
 
