@@ -9,10 +9,11 @@ BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow soak benchmark bench-ingest bench-http docs lint format lock clean
+.PHONY: help up run_api import_events test test-slow soak benchmark bench-ingest bench-http bench-mirror \
+        bench-mirror-growth mirror-figures docs lint format lock clean
 
 help:  ## Show this help
-	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(VENV)/.runtime  ## Start Tidemark on this machine with sample events (ONCE=1: show, then stop)
 	$(BIN)/tidemark up $(if $(ONCE),--once)
@@ -48,6 +49,15 @@ bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the
 bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
 	$(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
 
+bench-mirror: $(VENV)/.bench  ## Measure every engine side by side, and what a mirror costs, at 10 million events
+	$(BIN)/python -m benchmarks.mirror
+
+bench-mirror-growth: $(VENV)/.dev  ## Measure how the mirror's answers grow from 1 to 50 million events
+	$(BIN)/python -m benchmarks.mirror growth
+
+mirror-figures: $(VENV)/.dev  ## Write docs/mirror-figures.md from the published runs
+	$(BIN)/python -m benchmarks.mirror.page benchmarks/results/published-*.json > docs/mirror-figures.md
+
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md
 
@@ -59,6 +69,7 @@ lock:  ## Write the lock files anew from pyproject.toml (needs uv)
 	$(LOCK) --output-file requirements/runtime.txt
 	$(LOCK) --constraints requirements/runtime.txt --extra local --output-file requirements/local.txt
 	$(LOCK) --constraints requirements/local.txt --extra local --extra dev --output-file requirements/dev.txt
+	$(LOCK) --constraints requirements/dev.txt --extra local --extra dev --extra bench --output-file requirements/bench.txt
 
 clean:  ## Remove the environment and caches (never the data in .tidemark)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
@@ -76,4 +87,8 @@ $(VENV)/.runtime: requirements/local.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip check
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@

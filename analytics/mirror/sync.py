@@ -74,6 +74,7 @@ class _Read:
     gone: pa.Table
     calendars: dict[int, Calendar]
     above: int
+    removals_above: int
 
 
 class Syncer:
@@ -88,7 +89,8 @@ class Syncer:
     def sync(self) -> Synced:
         """Bring the file to what Postgres has settled by now.
 
-        A file that lacks nothing keeps its tidemark, and with it the version of its answers.
+        A file that lacks nothing keeps its tidemark, and with it the version of its answers; unless
+        removals of events that it never held have piled up above, which each question has to count.
 
         Raises:
             MirrorBroken: the file, or the history it belongs to, can't be trusted any more.
@@ -104,7 +106,8 @@ class Syncer:
         stale = _stale(before, found)
         user_days = 0
         rows, removals = len(found.arrived) + len(found.doomed), len(found.gone)
-        if rows or removals or stale:
+        passed = found.removals_above > 0 and found.facts.xmin > state.horizon
+        if rows or removals or stale or passed:
             state = replace(_advanced(self._sessions, state, found.facts), as_of=as_of)
             with self._store.writing() as cursor:
                 user_days = _apply(cursor, before, found)
@@ -139,7 +142,7 @@ def _read(sessions: Sessions, state: State) -> _Read:
         doomed = read(connection, "removed", {**span, **above})
         within = {"removed_since": state.horizon, "removed_before": facts.xmin}
         gone = read(connection, "removed", {**within, "since": 0, "before": state.horizon})
-        return _Read(facts, arrived, doomed, gone, calendars.wanted(connection), sizes[0])
+        return _Read(facts, arrived, doomed, gone, calendars.wanted(connection), sizes[0], sizes[2])
 
 
 def _arrived(connection: Connection, span: dict[str, int], *, by_index: bool) -> pa.Table:

@@ -300,3 +300,21 @@ def test_data_version_stays_while_other_projects_change(mirror: HandKept, connec
         assert version is not None
         versions.add(version.data_version)
     assert len(versions) == 1
+
+
+def test_tidemark_passes_removals_of_events_it_never_held(
+    mirror: HandKept, connect: Write, exact: Exact
+) -> None:
+    """Else each question would count them, and nobody could prune them."""
+    writer = connect()
+    mirror.open_or_build()
+    held = mirror.state().horizon
+    delete(writer, insert(writer))
+    mirror.sync()
+    assert mirror.state().horizon > held
+    mirror.prune()
+    assert writer.execute("select count(*) from events_removed").fetchone() == (0,)
+    exact()
+    passed = mirror.state().horizon
+    mirror.sync()
+    assert mirror.state().horizon == passed

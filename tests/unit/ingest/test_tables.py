@@ -398,3 +398,69 @@ def test_cut_off_parquet_is_refused(kept: int) -> None:
         pytest.raises(InvalidInput, match="The Parquet data can't be read"),
     ):
         list(source.batches(10))
+
+
+LEVELS = b"\x06\x19\x26\x00\x04"  # in a footer: no repetition levels; definition levels 0 and 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "kind"),
+    [(b"\x06\x19\x16\x80\x04", "Definition"), (b"\x26\x00\x04\x19\x06", "Repetition")],
+)
+def test_a_parquet_footer_that_counts_levels_wrongly_is_refused(levels: bytes, kind: str) -> None:
+    """To ask pyarrow for such a column's metadata would end this process, by SIGABRT."""
+    content = as_parquet(table())
+    assert content.count(LEVELS) == 4  # one for each column that has no null
+    with (
+        open_stream(
+            io.BytesIO(content.replace(LEVELS, levels)), announced_by_name("x.parquet")
+        ) as source,
+        pytest.raises(InvalidInput, match=f"{kind} level histogram size mismatch"),
+    ):
+        list(source.batches(10))
+
+
+def test_a_parquet_row_group_of_negative_size_is_refused() -> None:
+    content = as_parquet(table())
+    size = pa.parquet.read_metadata(io.BytesIO(content)).row_group(0).total_byte_size
+    group = b"\x16%b\x16\x04" % _zigzag(size)  # its size, and its two rows
+    assert content.count(group) == 1
+    damaged = content.replace(group, b"\x16%b\x16\x04" % _zigzag(-size))
+    with (
+        open_stream(io.BytesIO(damaged), announced_by_name("x.parquet")) as source,
+        pytest.raises(InvalidInput, match="The Parquet data is damaged; make the file anew"),
+    ):
+        list(source.batches(10))
+
+
+def _zigzag(number: int) -> bytes:
+    """A number of less than 8,192 either way, as Thrift has it, in two bytes."""
+    code = 2 * number if number >= 0 else -2 * number - 1
+    return bytes([code & 0x7F | 0x80, code >> 7])
+
+
+NAMED = pa.timestamp("us", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"occurred_at": pa.array([AT, AT], NAMED)},
+        {"properties": pa.array([{"at": [AT]}] * 2, pa.struct({"at": pa.list_(NAMED)}))},
+        {"properties": None, "at": pa.array([AT, AT], NAMED)},
+    ],
+)
+def test_a_time_zone_whose_name_is_not_utf8_is_refused(changes: dict[str, Any]) -> None:
+    content = as_arrow(table(**changes)).replace(b"Asia/Tokyo", b"\xffsia/Tokyo")
+    options = SourceOptions(ColumnOptions(rest="at" in changes))
+    with (
+        open_stream(io.BytesIO(content), announced_by_name("x.arrow"), options) as source,
+        pytest.raises(InvalidInput, match="The table's schema can't be read: 'utf-8' codec"),
+    ):
+        list(source.batches(10))
+
+
+def test_a_type_with_a_line_break_is_told_in_one_line() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check(table(user_id=pa.array([{"a\nb": 1}] * 2)))
+    assert r"The column user_id is struct<a\nb: int64>; user_id may be" in str(refused.value)

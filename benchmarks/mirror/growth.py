@@ -1,0 +1,60 @@
+"""The same questions at one, ten and fifty million events.
+
+Question: how does each question's time grow with the number of events?
+Hypothesis: roll-ups don't: an answer reads about as many rows as it prints, so fifty million events
+take at most twice as long as one million. Raw columns grow with the events.
+Control: the span stays 120 days, users grow with the events (33 events a user); each size has a
+server of its own and a fresh mirror. Exact answers, compared with SQL by both calendars.
+Command: make bench-mirror-growth. Fifty million take 8 GB of disk, 12 GB of memory while they are
+made, and half an hour.
+What would make it wrong: comparing runs of different days; a table that no longer fits in memory.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from analytics.engines.choose import Engines
+from benchmarks.machine import alone
+from benchmarks.mirror.asking import OTHER, OWN, TIMEOUT
+from benchmarks.mirror.building import measure_builds
+from benchmarks.mirror.database import Database, database
+from benchmarks.mirror.keeping import ready_mirror
+from benchmarks.mirror.questions import ELSEWHERE, PROJECT, questions
+from benchmarks.timing import Times, in_turns, milliseconds
+
+SIZES = (1_000_000, 10_000_000, 50_000_000)
+_ROUNDS = {OWN: 50, OTHER: 7}
+
+
+def measure_size(size: int) -> dict[str, Any]:
+    """One size: its build, and raw milliseconds of exact answers by calendar and question."""
+    with database(size) as filled:
+        found: dict[str, Any] = {**filled.facts, "build": measure_builds(filled, 1)}
+        found |= _answers(filled)
+    return found
+
+
+def _answers(filled: Database) -> dict[str, Any]:
+    found: dict[str, Any] = {"others_busy": []}
+    with (
+        ready_mirror(filled.mirrors, filled.urls) as keeper,
+        Engines.connect(filled.urls.reader, timeout=TIMEOUT, keeper=keeper) as engines,
+    ):
+        for calendar, project in ((OWN, PROJECT), (OTHER, ELSEWHERE)):
+            asked = questions(project)
+            for question in asked.values():
+                expected = engines.answer(question, "postgres").rows
+                assert engines.answer(question, "mirror").rows == expected
+            with alone() as others:
+                found[calendar] = _timed(engines, asked, _ROUNDS[calendar])
+            found["others_busy"].append(others)
+    return found
+
+
+def _timed(engines: Engines, asked: dict[str, Any], rounds: int) -> Times:
+    def took(question: Any) -> float:
+        return milliseconds(partial(engines.answer, question, "mirror"))
+
+    return in_turns({name: partial(took, question) for name, question in asked.items()}, rounds)

@@ -1,0 +1,33 @@
+"""A keeper as a serving process has it, waited for until its mirror answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Plan
+from app.local.servers import ServerUrls
+
+_POLL_SECONDS = 0.01
+
+
+@contextmanager
+def ready_mirror(folder: Path, urls: ServerUrls) -> Iterator[Keeper]:
+    """A keeper with every default, whose mirror lies below `folder`; built if there is none.
+
+    Raises:
+        RuntimeError: a build failed; a measurement can't wait for the next try.
+    """
+    keeper = Keeper(Plan(folder, urls.reader, urls.writer))
+    keeper.start()
+    try:
+        while keeper.status.cause is not None:
+            if keeper.status.failed:
+                raise RuntimeError(f"the mirror is {keeper.status.doing}")
+            time.sleep(_POLL_SECONDS)
+        yield keeper
+    finally:
+        keeper.close()
