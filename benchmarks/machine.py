@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
 _IDLE_SHARE = 0.1
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = "20"
 _PACKAGES = ("tidemark", "duckdb", "pyarrow", "psycopg", "asyncpg", "numpy")
 
 
@@ -37,15 +37,16 @@ def facts() -> dict[str, str | int]:
 def alone() -> Iterator[float]:
     """A block in which to measure; yields the share of all cores that others use just before it.
 
-    Waits some seconds for a quiet moment. Where several benchmarks share a machine, BENCHMARK_LOCK
-    names a file that they all lock in turn.
+    Waits BENCHMARK_PATIENCE seconds at most for a quiet moment. Where several benchmarks share a
+    machine, BENCHMARK_LOCK names a file that they all lock in turn.
     """
     name = os.environ.get("BENCHMARK_LOCK")
     lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o666) if name else None
     try:
         if lock is not None:
             fcntl.flock(lock, fcntl.LOCK_EX)
-        end = time.monotonic() + _PATIENCE_SECONDS
+        patience = float(os.environ.get("BENCHMARK_PATIENCE", _PATIENCE_SECONDS))
+        end = time.monotonic() + patience
         while (busy := _busy_share()) > _IDLE_SHARE and time.monotonic() < end:
             pass
         yield round(busy, 2)

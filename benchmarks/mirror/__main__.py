@@ -73,7 +73,7 @@ def main() -> None:
     name = f"{result['what']}-{result['taken_at'][:16].replace(':', '')}.json"
     kept = Path(os.environ.get("BENCHMARK_RESULT", RESULTS / name))
     kept.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    Console(width=160).print(page([result]), markup=False, highlight=False)
+    sys.stdout.write(page([result]))
     told.print(f"Raw times: {kept}")
 
 

@@ -20,6 +20,7 @@ from benchmarks import baseline
 from benchmarks.generate import digest, measured_events
 from benchmarks.load import copy_in
 from benchmarks.mirror.questions import PROJECT
+from benchmarks.mirror.scale import FULL_SIZE
 from benchmarks.own_process import in_own_process
 
 Facts = dict[str, str | int | float]
@@ -53,7 +54,10 @@ class Database:
 @contextmanager
 def database(size: int) -> Iterator[Database]:
     """`size` events, vacuumed. They are made and loaded by a process that is gone afterwards."""
-    options = ServerOptions(shared_buffers_mb=baseline.SHARED_BUFFERS_MB, settings=baseline.SERVER)
+    options = ServerOptions(
+        shared_buffers_mb=baseline.SHARED_BUFFERS_MB if size >= FULL_SIZE else 128,
+        settings=baseline.SERVER,
+    )
     with (
         tempfile.TemporaryDirectory(prefix="tidemark-bench-", ignore_cleanup_errors=True) as home,
         tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder,
