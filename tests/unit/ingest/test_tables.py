@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -437,6 +438,21 @@ def _zigzag(number: int) -> bytes:
     """A number of less than 8,192 either way, as Thrift has it, in two bytes."""
     code = 2 * number if number >= 0 else -2 * number - 1
     return bytes([code & 0x7F | 0x80, code >> 7])
+
+
+def test_a_page_that_says_it_is_large_takes_no_more_memory_than_there_is_of_it() -> None:
+    content = as_parquet(table(), compression="none", write_page_checksum=True)
+    head = rb"(\x15\x00\x15.)\x15.\x15[\x80-\xff]{4}[\x01-\x0f]"  # kind, sizes, checksum
+    lie = b"\x15\xfe\xff\xff\xff\x0f\x15\x00"
+    huge = re.sub(head, lambda found: found[1] + lie, content, flags=re.DOTALL)
+    assert huge != content
+    before = pa.default_memory_pool().max_memory()
+    with (
+        open_stream(io.BytesIO(huge), announced_by_name("x.parquet")) as source,
+        pytest.raises(InvalidInput, match=r"Page was smaller \(\d+\) than expected \(2147483647"),
+    ):
+        list(source.batches(10))
+    assert pa.default_memory_pool().max_memory() - before < 100_000_000
 
 
 NAMED = pa.timestamp("us", "Asia/Tokyo")
