@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,8 +21,9 @@ from ingest.errors import ContentTooLarge
 from ingest.rejects import Code, Reject, Unit
 from ingest.rules import NO_RULES, Rules
 from ingest.sources import tables
+from ingest.sources.arrow_messages import blocks_of
 from ingest.sources.compression import Capped
-from ingest.sources.formats import announced_by_name, open_stream
+from ingest.sources.formats import announced_by_name, open_file, open_stream
 from ingest.sources.source import NO_OPTIONS, SourceOptions
 from ingest.validate import Checked, validate
 from tests.format_matrix import as_arrow, as_parquet
@@ -389,6 +391,22 @@ def test_cut_off_arrow_is_refused(file: bool, kept: int) -> None:
         pytest.raises(InvalidInput, match=r"The (Arrow data|input is not Arrow)"),
     ):
         list(source.batches(10))
+
+
+def test_an_arrow_file_whose_footer_points_far_beyond_its_end_is_refused(tmp_path: Path) -> None:
+    content = as_arrow(table(), file=True)
+    (block,) = footer_blocks(content)
+    path = tmp_path / "x.arrow"
+    path.write_bytes(content.replace(block, (1 << 62).to_bytes(8, "little") + block[8:]))
+    with open_file(path) as source, pytest.raises(InvalidInput, match="The Arrow data ends too"):
+        list(source.batches(10))
+
+
+def footer_blocks(content: bytes) -> list[bytes]:
+    """The blocks of an Arrow file as they stand in its footer."""
+    length = int.from_bytes(content[-10:-6], "little")
+    blocks = blocks_of(content[-10 - length : -10])
+    return [struct.pack("<qi4xq", *block) for block in blocks]
 
 
 @pytest.mark.parametrize("kept", [0, 3, 8, 100, -20, -1])
