@@ -72,7 +72,10 @@ class ArrowFile:
         if tail[4:] != FILE_MAGIC or not 0 < length <= min(size - end, MAX_METADATA_BYTES):
             raise InvalidInput(_ended_early())
         self._file.seek(size - end - length)
-        return blocks_of(self._exactly(length))
+        blocks = blocks_of(self._exactly(length))
+        if any(block.offset > size for block in blocks):  # some files can't even seek there
+            raise InvalidInput(_ended_early())
+        return blocks
 
     def _check(self, block: Block) -> None:
         if block.metadata_length > MAX_METADATA_BYTES:

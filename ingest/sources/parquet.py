@@ -8,6 +8,7 @@ as there are rows: how many may be decoded is reckoned from how large the first 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import SEEK_END
 from typing import BinaryIO, Final, cast
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 from ingest.sources.tables import MAX_SLICE_BYTES, TableReader
 
 _BUFFER_BYTES: Final = 1 << 20
+_MAX_UNBUFFERED_BYTES: Final = 16 << 20
 _PROBED_ROWS: Final = 8
 _DECODED_ROWS: Final = 1_024
 _MAX_FOOTER_TEXT_BYTES: Final = 16 << 20
@@ -52,7 +54,7 @@ class ParquetSource:
         with damage_told(_WHAT):
             file = pa.parquet.ParquetFile(
                 pa.PythonFile(self._input, mode="r"),
-                buffer_size=_BUFFER_BYTES,
+                buffer_size=self._buffer_bytes(),
                 pre_buffer=False,
                 thrift_string_size_limit=_MAX_FOOTER_TEXT_BYTES,
             )
@@ -62,6 +64,16 @@ class ParquetSource:
         self._refuse_large(file.metadata)
         batches = self._batches(file, table.selection.places, max_rows)
         yield from table.raw(batches, max_rows, lambda: self._input.bytes_read)
+
+    def _buffer_bytes(self) -> int:
+        """0 to have a row group's columns in memory as they stand in the file.
+
+        For a stream, Arrow takes and clears what a page's header says it needs: up to 2 GiB, in a
+        file of a few bytes. Of bytes in memory it takes no more than there are.
+        """
+        size = self._input.seek(0, SEEK_END)
+        self._input.seek(0)
+        return 0 if size <= _MAX_UNBUFFERED_BYTES else _BUFFER_BYTES
 
     def _batches(
         self, file: pa.parquet.ParquetFile, places: list[int], max_rows: int
@@ -82,19 +94,23 @@ class ParquetSource:
                 yield batch.select(order)  # it came in the file's order
 
     def _refuse_large(self, metadata: pa.parquet.FileMetaData) -> None:
-        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        """By what the footer says of its row groups.
+
+        What it says of their columns is not asked: pyarrow's RowGroupMetaData.column() lets no C++
+        exception through, and ends the process where one is damaged (its declaration has no
+        `except +`, as of pyarrow 26). Reading the columns raises it as an error.
+        """
+        groups = range(metadata.num_row_groups)
+        sizes = [metadata.row_group(number).total_byte_size for number in groups]
+        if min(sizes, default=0) < 0:  # would make room for others in the total
+            raise InvalidInput("The Parquet data is damaged; make the file anew")
         most = self._options.max_content_bytes
-        total = sum(group.total_byte_size for group in groups)
+        total = sum(sizes)
         if most is not None and total > most:
             raise ContentTooLarge(
                 f"The Parquet file holds {total:,} bytes, decompressed; it may hold {most:,}: send"
                 " it in parts"
             )
-        for group in groups:
-            for number in range(group.num_columns):
-                column = group.column(number)
-                if column.total_uncompressed_size < 0 or column.num_values < 0:
-                    raise InvalidInput("The Parquet data is damaged; make the file anew")
 
 
 def _read(

@@ -26,7 +26,7 @@ from analytics.events import COLUMNS
 from ingest.columns import select_columns
 from ingest.errors import ContentTooLarge
 from ingest.json_texts import as_json, is_text
-from ingest.rejects import MAX_RAW_CHARACTERS, Unit, shortened, shown
+from ingest.rejects import MAX_RAW_CHARACTERS, Unit, in_line, shortened, shown
 from ingest.rest import fold
 from ingest.sources.damage import damage_told
 from ingest.sources.sizes import decoded_bytes
@@ -51,19 +51,19 @@ class TableReader:
         Raises:
             InvalidInput: A column is missing, is there twice, or has a type that can't be read.
         """
-        with damage_told("The table's schema"):
-            names = schema.names  # raises where they aren't UTF-8
-        self.selection = select_columns(names, options.columns)
+        with damage_told("The table's schema"):  # names in it may not be UTF-8
+            self.selection = select_columns(schema.names, options.columns)
+            self._types = [schema.field(place).type for place in self.selection.places]
+            for column, place in self.selection.indices.items():
+                check_type(column, schema.field(place))
+            for place, name in self.selection.rest.items():
+                kind = schema.field(place).type
+                if not is_jsonable(kind):
+                    raise InvalidInput(
+                        f"The column {shown(name)} is {in_line(str(kind))}, which properties can't"
+                        " hold; leave it out, or cast it"
+                    )
         self._max_bytes = options.max_batch_bytes
-        self._types = [schema.field(place).type for place in self.selection.places]
-        for column, place in self.selection.indices.items():
-            check_type(column, schema.field(place))
-        for place, name in self.selection.rest.items():
-            if not is_jsonable(schema.field(place).type):
-                raise InvalidInput(
-                    f"The column {shown(name)} is {schema.field(place).type}, which properties"
-                    " can't hold; leave it out, or cast it"
-                )
 
     def raw(
         self,

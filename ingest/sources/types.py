@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from analytics.errors import InvalidInput
 from ingest.json_texts import is_text
+from ingest.rejects import in_line
 
 _UUID_BYTES: Final = 16
 _ALLOWED: Final = {
@@ -25,17 +26,22 @@ def check_type(column: str, given: pa.Field) -> None:
 
     Raises:
         InvalidInput: They can't; the message says what can.
+        UnicodeDecodeError: A time zone's name is not UTF-8.
     """
     if not _TESTS[column](given.type):
         raise InvalidInput(
-            f"The column {given.name} is {given.type}; {column} may be {_ALLOWED[column]}:"
-            " cast it before writing the file",
+            f"The column {in_line(given.name)} is {in_line(str(given.type))}; {column} may be"
+            f" {_ALLOWED[column]}: cast it before writing the file",
             field=column,
         )
 
 
 def is_jsonable(kind: pa.DataType) -> bool:
-    """Whether values of the type have a JSON text."""
+    """Whether values of the type have a JSON text.
+
+    Raises:
+        UnicodeDecodeError: A time zone's name is not UTF-8.
+    """
     if isinstance(kind, pa.BaseExtensionType):
         return is_jsonable(kind.storage_type)
     if pa.types.is_dictionary(kind):
@@ -49,6 +55,11 @@ def is_jsonable(kind: pa.DataType) -> bool:
     return is_text(kind) or any(test(kind) for test in _SIMPLE)
 
 
+def _is_timestamp(kind: pa.DataType) -> bool:
+    """Reads the zone's name too: it raises where it isn't UTF-8, here and not in later steps."""
+    return bool(pa.types.is_timestamp(kind) and str(kind.tz))
+
+
 _SIMPLE: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
     pa.types.is_null,
     pa.types.is_boolean,
@@ -57,7 +68,7 @@ _SIMPLE: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
     pa.types.is_decimal,
     pa.types.is_date,
     pa.types.is_time,
-    pa.types.is_timestamp,
+    _is_timestamp,
     pa.types.is_duration,
     pa.types.is_binary,
     pa.types.is_large_binary,
@@ -74,7 +85,7 @@ def _is_id(kind: pa.DataType) -> bool:
 
 
 def _is_instant(kind: pa.DataType) -> bool:
-    return pa.types.is_timestamp(kind) or _is_text(kind)
+    return _is_timestamp(kind) or _is_text(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:

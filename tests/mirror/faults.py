@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analytics.mirror import build, lease, sync
+from analytics.mirror import lease
 from analytics.mirror.store import Cursor, Store
 from tests.mirror.hand_kept import HandKept
 
@@ -24,11 +24,13 @@ class Fault:
     def __init__(self, at: int, keeper: HandKept, folder: Path) -> None:
         self._left, self._keeper, self._folder = at, keeper, folder
         self.steps = 0
+        self.struck = False
 
     def step(self) -> None:
         self.steps += 1
         self._left -= 1
         if self._left == 0:
+            self.struck = True
             self._keeper.leave_files(self._folder)
             raise Crash
 
@@ -51,6 +53,7 @@ class _Watched:
 def struck(fault: Fault) -> Iterator[None]:
     """The block's writes to the file and to the lease are the fault's steps."""
     writing, advance, register = Store.writing, lease.advance, lease.register
+    release = lease.release
 
     @contextmanager
     def watched_writing(self: Store) -> Iterator[Any]:
@@ -69,9 +72,14 @@ def struck(fault: Fault) -> Iterator[None]:
 
         return step_and_write
 
+    def release_alive(*arguments: Any) -> None:
+        """Who was killed gives nothing back."""
+        if not fault.struck:
+            release(*arguments)
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lease, "release", release_alive)
         patch.setattr(Store, "writing", watched_writing)
-        for module in (sync, build):
-            patch.setattr(module.lease, "advance", watched(advance))
-            patch.setattr(module.lease, "register", watched(register))
+        patch.setattr(lease, "advance", watched(advance))
+        patch.setattr(lease, "register", watched(register))
         yield

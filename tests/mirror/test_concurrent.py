@@ -22,7 +22,8 @@ import pytest
 from analytics.errors import Transient
 from analytics.events import ProjectId
 from analytics.mirror.errors import MirrorUnavailable
-from analytics.mirror.keeper import Keeper, Pace, Plan
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Pace, Plan
 from analytics.project import Project
 from tests.conftest import Database
 from tests.mirror.machine import INSTANTS, TYPES, USERS, WINDOWS

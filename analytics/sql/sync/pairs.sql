@@ -4,14 +4,17 @@
 -- relies on: one scan of the dictionary, with the batch as the side that is hashed
 -- why: a user that the dictionary lacks gets a negative key, for this transaction only
 create or replace temporary table pairs as
-with people as (
+with known as (
+    select * from users where user_id in (select user_id from batch)
+),
+people as (
     select
         batch.project_id,
         batch.user_id,
-        coalesce(users.user_key, -row_number() over ())::integer as user_key,
-        users.first_day
+        coalesce(known.user_key, -row_number() over ())::integer as user_key,
+        known.first_day
     from (select distinct project_id, user_id from batch) as batch
-    left join users using (project_id, user_id)
+    left join known using (project_id, user_id)
 )
 select project_id, user_key, first_day, day::integer as day, sum(sign)::bigint as events
 from batch join people using (project_id, user_id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import struct
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +21,9 @@ from ingest.errors import ContentTooLarge
 from ingest.rejects import Code, Reject, Unit
 from ingest.rules import NO_RULES, Rules
 from ingest.sources import tables
+from ingest.sources.arrow_messages import blocks_of
 from ingest.sources.compression import Capped
-from ingest.sources.formats import announced_by_name, open_stream
+from ingest.sources.formats import announced_by_name, open_file, open_stream
 from ingest.sources.source import NO_OPTIONS, SourceOptions
 from ingest.validate import Checked, validate
 from tests.format_matrix import as_arrow, as_parquet
@@ -390,6 +393,22 @@ def test_cut_off_arrow_is_refused(file: bool, kept: int) -> None:
         list(source.batches(10))
 
 
+def test_an_arrow_file_whose_footer_points_far_beyond_its_end_is_refused(tmp_path: Path) -> None:
+    content = as_arrow(table(), file=True)
+    (block,) = footer_blocks(content)
+    path = tmp_path / "x.arrow"
+    path.write_bytes(content.replace(block, (1 << 62).to_bytes(8, "little") + block[8:]))
+    with open_file(path) as source, pytest.raises(InvalidInput, match="The Arrow data ends too"):
+        list(source.batches(10))
+
+
+def footer_blocks(content: bytes) -> list[bytes]:
+    """The blocks of an Arrow file as they stand in its footer."""
+    length = int.from_bytes(content[-10:-6], "little")
+    blocks = blocks_of(content[-10 - length : -10])
+    return [struct.pack("<qi4xq", *block) for block in blocks]
+
+
 @pytest.mark.parametrize("kept", [0, 3, 8, 100, -20, -1])
 def test_cut_off_parquet_is_refused(kept: int) -> None:
     content = as_parquet(table())[:kept]
@@ -398,3 +417,84 @@ def test_cut_off_parquet_is_refused(kept: int) -> None:
         pytest.raises(InvalidInput, match="The Parquet data can't be read"),
     ):
         list(source.batches(10))
+
+
+LEVELS = b"\x06\x19\x26\x00\x04"  # in a footer: no repetition levels; definition levels 0 and 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "kind"),
+    [(b"\x06\x19\x16\x80\x04", "Definition"), (b"\x26\x00\x04\x19\x06", "Repetition")],
+)
+def test_a_parquet_footer_that_counts_levels_wrongly_is_refused(levels: bytes, kind: str) -> None:
+    """To ask pyarrow for such a column's metadata would end this process, by SIGABRT."""
+    content = as_parquet(table())
+    assert content.count(LEVELS) == 4  # one for each column that has no null
+    with (
+        open_stream(
+            io.BytesIO(content.replace(LEVELS, levels)), announced_by_name("x.parquet")
+        ) as source,
+        pytest.raises(InvalidInput, match=f"{kind} level histogram size mismatch"),
+    ):
+        list(source.batches(10))
+
+
+def test_a_parquet_row_group_of_negative_size_is_refused() -> None:
+    content = as_parquet(table())
+    size = pa.parquet.read_metadata(io.BytesIO(content)).row_group(0).total_byte_size
+    group = b"\x16%b\x16\x04" % _zigzag(size)  # its size, and its two rows
+    assert content.count(group) == 1
+    damaged = content.replace(group, b"\x16%b\x16\x04" % _zigzag(-size))
+    with (
+        open_stream(io.BytesIO(damaged), announced_by_name("x.parquet")) as source,
+        pytest.raises(InvalidInput, match="The Parquet data is damaged; make the file anew"),
+    ):
+        list(source.batches(10))
+
+
+def _zigzag(number: int) -> bytes:
+    """A number of less than 8,192 either way, as Thrift has it, in two bytes."""
+    code = 2 * number if number >= 0 else -2 * number - 1
+    return bytes([code & 0x7F | 0x80, code >> 7])
+
+
+def test_a_page_that_says_it_is_large_takes_no_more_memory_than_there_is_of_it() -> None:
+    content = as_parquet(table(), compression="none", write_page_checksum=True)
+    head = rb"(\x15\x00\x15.)\x15.\x15[\x80-\xff]{4}[\x01-\x0f]"  # kind, sizes, checksum
+    lie = b"\x15\xfe\xff\xff\xff\x0f\x15\x00"
+    huge = re.sub(head, lambda found: found[1] + lie, content, flags=re.DOTALL)
+    assert huge != content
+    before = pa.default_memory_pool().max_memory()
+    with (
+        open_stream(io.BytesIO(huge), announced_by_name("x.parquet")) as source,
+        pytest.raises(InvalidInput, match=r"Page was smaller \(\d+\) than expected \(2147483647"),
+    ):
+        list(source.batches(10))
+    assert pa.default_memory_pool().max_memory() - before < 100_000_000
+
+
+NAMED = pa.timestamp("us", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"occurred_at": pa.array([AT, AT], NAMED)},
+        {"properties": pa.array([{"at": [AT]}] * 2, pa.struct({"at": pa.list_(NAMED)}))},
+        {"properties": None, "at": pa.array([AT, AT], NAMED)},
+    ],
+)
+def test_a_time_zone_whose_name_is_not_utf8_is_refused(changes: dict[str, Any]) -> None:
+    content = as_arrow(table(**changes)).replace(b"Asia/Tokyo", b"\xffsia/Tokyo")
+    options = SourceOptions(ColumnOptions(rest="at" in changes))
+    with (
+        open_stream(io.BytesIO(content), announced_by_name("x.arrow"), options) as source,
+        pytest.raises(InvalidInput, match="The table's schema can't be read: 'utf-8' codec"),
+    ):
+        list(source.batches(10))
+
+
+def test_a_type_with_a_line_break_is_told_in_one_line() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check(table(user_id=pa.array([{"a\nb": 1}] * 2)))
+    assert r"The column user_id is struct<a\nb: int64>; user_id may be" in str(refused.value)
