@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.ipc
 
+from benchmarks.files import load_file
 from benchmarks.generate import events
-from benchmarks.load import copy_in
 from benchmarks.mirror.questions import LAST_DAY, PROJECT
 from ingest.copy import BatchWriter
 from ingest.distinct import distinct_by_id
 from ingest.encode import default_encoder
+from ingest.load import BATCH_ROWS
 from ingest.validate import EVENTS
 
 BATCHES_A_SECOND = 10
@@ -42,11 +46,15 @@ def live_events(size: int, seed: int) -> pa.Table:
 
 
 def load_at_once(writer: str, size: int, seed: int) -> float:
-    """Write `size` of them as fast as it goes; seconds, without making them."""
-    rows = live_events(size, seed)
-    started = time.perf_counter()
-    assert asyncio.run(copy_in(writer, PROJECT.id, rows)) == size
-    return time.perf_counter() - started
+    """Load a file of `size` of them as fast as it goes; seconds, without making it."""
+    rows = live_events(size, seed).cast(EVENTS)
+    with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder:
+        path = Path(folder) / "events.arrow"
+        with pa.ipc.new_file(path, rows.schema) as file:
+            file.write_table(rows, max_chunksize=BATCH_ROWS)
+        started = time.perf_counter()
+        assert load_file(writer, PROJECT.id, path).inserted == size
+        return time.perf_counter() - started
 
 
 def load_steadily(writer: str, rate: int, seconds: int, seed: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ Question: how much slower does a load at full speed become because a mirror foll
 Hypothesis: it keeps at least 0.7 of its speed: a sync reads each row once and rests as long as it
 took, but there are two cores for the loader, Postgres and the sync.
 Control: loads of the same size, each of its own new events, one with a mirror and one without in
-turns; in a process of its own, like the loader of the command line; a checkpoint before each.
+turns; files, by the loader of the command line, in a process of its own; a checkpoint before each.
 Command: make bench-mirror.
 What would make it wrong: a checkpoint within one load and not within another; a mirror that hasn't
 caught up with the load before; a busy machine.
