@@ -35,8 +35,17 @@ from analytics.sql import statement
 
 # Above so many new rows an index costs more than reading the table's pages in order.
 ROWS_BY_INDEX: Final = 300_000
+# What a sync takes on in one go: some hundred megabytes.
+MOST_ROWS: Final = 3_000_000
+MOST_REMOVALS: Final = 1_000_000
 PAGES_AT_ONCE: Final = 4_000
 TIMEOUT: Final = timedelta(minutes=10)
+_REMOVALS_WITHIN: Final = """/* tidemark mirror removals */
+select count(*) from (
+    select 1 from events_removed
+    where removed_xid >= %(since)s::text::xid8 and removed_xid < %(before)s::text::xid8
+    limit %(most)s
+) as found"""
 # One a sync, while a transaction stays open: an hour's.
 MARKS_KEPT: Final = 3_600
 _MERGED_TABLES: Final = ("type_counts", "cohort_counts", "active_counts")
@@ -137,6 +146,8 @@ def _read(sessions: Sessions, state: State) -> _Read:
     with snapshot(sessions, state.mirror_id, TIMEOUT, size) as (connection, facts, [sizes]):
         check(facts, state)
         span = {"since": state.horizon, "before": facts.xmin}
+        if sizes[2] > ROWS_BY_INDEX:
+            _refuse_more(_removals_within(connection, span), MOST_REMOVALS, "removals")
         arrived = _arrived(connection, span, by_index=sizes[0] <= ROWS_BY_INDEX)
         above = {"removed_since": facts.xmin, "removed_before": 2**63 - 1}
         doomed = read(connection, "removed", {**span, **above})
@@ -148,10 +159,26 @@ def _read(sessions: Sessions, state: State) -> _Read:
 def _arrived(connection: Connection, span: dict[str, int], *, by_index: bool) -> pa.Table:
     if by_index:
         return read(connection, "events_by_xid", span)
-    parts = [
-        read(connection, "events_by_page", {**span, **pages}) for pages in page_ranges(connection)
-    ]
-    return pa.concat_tables([SCHEMA.empty_table(), *parts])
+    parts = [SCHEMA.empty_table()]
+    for pages in page_ranges(connection):
+        parts.append(read(connection, "events_by_page", {**span, **pages}))
+        _refuse_more(sum(map(len, parts)), MOST_ROWS, "rows")
+    return pa.concat_tables(parts)
+
+
+def _removals_within(connection: Connection, span: dict[str, int]) -> int:
+    row = connection.execute(_REMOVALS_WITHIN, {**span, "most": MOST_REMOVALS + 1}).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without groups has one row
+    return int(row[0])
+
+
+def _refuse_more(found: int, most: int, what: str) -> None:
+    """A build reads in ranges; a sync holds all of it in memory."""
+    if found > most:
+        raise MirrorBroken(
+            f"more than {most:,} {what} piled up since the last sync; building anew is cheaper",
+            cause="backlog",
+        )
 
 
 def page_ranges(connection: Connection) -> list[dict[str, str]]:

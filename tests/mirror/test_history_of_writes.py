@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 
+import pytest
+
+from analytics.mirror import sync
+from analytics.mirror.errors import MirrorBroken
 from analytics.questions.dau import Dau, DayUsers
 from analytics.questions.day_range import DayRange
 from tests.mirror.conftest import (
@@ -318,3 +322,21 @@ def test_tidemark_passes_removals_of_events_it_never_held(
     passed = mirror.state().horizon
     mirror.sync()
     assert mirror.state().horizon == passed
+
+
+def test_backlog_too_large_for_one_sync_is_built_anew(
+    mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    numbers = [insert(writer) for _ in range(4)]
+    mirror.open_or_build()
+    monkeypatch.setattr(sync, "ROWS_BY_INDEX", 2)
+    for limit, change in (("MOST_REMOVALS", delete), ("MOST_ROWS", insert)):
+        monkeypatch.setattr(sync, limit, 2)
+        for number in numbers[:3]:
+            change(writer, number)
+        with pytest.raises(MirrorBroken, match="building anew is cheaper"):
+            mirror.sync()
+        mirror.open_or_build()
+        mirror.sync()
+        exact()
