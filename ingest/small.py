@@ -2,7 +2,7 @@
 
 Few events share an INSERT with those of other requests (`group`); many go by COPY, a transaction
 for the request. COPY, its encoding and a thread to encode in cost about as much as forty events of
-an INSERT, and a tenth of it for each event more: the two cross near COPY_FROM_ROWS (docs/adr/0011).
+an INSERT, and a tenth of it for each event more: the two cross near COPY_FROM_ROWS (docs/adr/0008).
 """
 
 from __future__ import annotations
