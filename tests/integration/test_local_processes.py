@@ -268,7 +268,8 @@ def test_servers_that_outlived_their_owner_are_stopped_first(home: Home) -> None
         stderr=subprocess.DEVNULL,
     )
     wait_for((home.postgres / ".s.PGSQL.5432").exists)
-    assert set(_by_command_line("postgres", data)) == {orphan.pid}
+    # A process just forked has its parent's command line until it takes a title of its own.
+    wait_for(lambda: set(_by_command_line("postgres", data)) == {orphan.pid})
     with local_servers(home, options=FAST) as urls:
         assert orphan.wait() == 0
         connects(urls)
