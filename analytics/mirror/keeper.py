@@ -196,9 +196,7 @@ class Keeper:
         synced = self._sync()
         if monotonic() - self._pruned_at >= self._plan.pace.prune.total_seconds():
             self._prune(self._store)
-        with suppress(MirrorUnavailable):  # for want of disk or memory: it is only put off
-            if compact(self._store, self._piled):
-                logger.info("mirror.compacted")
+        self._compact(self._store)
         pace = self._plan.pace
         shortest = max(pace.shortest.total_seconds(), pace.rest * synced.seconds)
         if synced.rows or synced.removals:
@@ -264,6 +262,17 @@ class Keeper:
             self.status = Status("ready", None, latest=synced)
         self._plan.listener.synced(synced)
         return synced
+
+    def _compact(self, store: Store) -> None:
+        try:
+            if compact(store, self._piled):
+                logger.info("mirror.compacted")
+        except MirrorBroken as error:
+            self._discard(error)
+            raise
+        except MirrorUnavailable as error:  # for want of disk or memory: it is only put off
+            logger.warning("mirror.not_compacted cause=%s: %s", error.cause, error)
+            self._plan.listener.failed(error.cause)
 
     def _prune(self, store: Store) -> None:
         self._pruned_at = monotonic()
