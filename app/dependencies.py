@@ -13,6 +13,7 @@ from analytics.questions.question import Question
 from app.accounts.keys import KeyHolder, Scope
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
+from app.limits import cost, payer_of
 from app.problems import Forbidden, Unauthenticated
 from app.schemas.stats import EngineParameters
 
@@ -79,10 +80,17 @@ class Answering(Protocol):
         """The answer, or 304 if the caller has it already. Raises what the engine raises."""
 
 
-async def answering(held: Held, request: Request) -> Answering:
-    """Engines are synchronous: each question gets a thread, and few at once."""
+async def answering(held: Held, request: Request, caller: Reader) -> Answering:
+    """Engines are synchronous: each question gets a thread, and few at once.
+
+    The caller is charged what the question costs.
+    """
 
     async def answer(question: Question[Any], asked: EngineParameters) -> Response:
+        stats = held.throttle.limits.stats
+        # However long a question is, it can be asked.
+        points = min(cost(question, asked.engine), stats.rate.burst)
+        await held.throttle.charge(stats, payer_of(caller), points)
         known = request.headers.get("if-none-match")
         if known is not None and asked.freshness is Freshness.EXACT:
             meta = await held.questions.run(held.engines.version, question, asked.engine)

@@ -71,6 +71,7 @@ def _process(urls: ServerUrls) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "DATABASE_READER_URL": urls.reader,
         "REDIS_URL": urls.redis,
         "RATE_LIMIT": NO_LIMIT,
+        "STATS_RATE_LIMIT": NO_LIMIT,
     }
     with subprocess.Popen(  # noqa: S603 - our own command
         [TIDEMARK, "serve", "--port", "0"],
