@@ -15,6 +15,7 @@ from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
 from app.limits import cost, payer_of
 from app.problems import Forbidden, Unauthenticated
+from app.request_log import note
 from app.schemas.stats import EngineParameters
 
 bearer = HTTPBearer(
@@ -54,6 +55,7 @@ async def key_holder(
         raise Unauthenticated(
             "This API key is unknown, revoked or expired; `tidemark key create` makes one."
         )
+    note(project=holder.project.id, caller=f"key:{holder.key_id}")
     return holder
 
 
@@ -100,6 +102,7 @@ async def answering(held: Held, request: Request, caller: Reader) -> Answering:
             held.engines.answer, question, asked.engine, asked.freshness
         )
         held.answers.answered(found)
+        note(engine=found.meta.engine, reason=found.meta.reason)
         return answered(question, found)
 
     return answer

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.origins import origins_of
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
 
 
@@ -80,6 +83,37 @@ class Settings(BaseSettings):
     )
     api_prefix: Prefix = Field(
         default="/api", description="Path before every API route; may be empty."
+    )
+    forwarded_allow_ips: str = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses "
+        "and networks with commas between them. Empty: nobody's, and callers are told apart by "
+        "their own address.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Websites whose scripts may call the API: `*`, origins with commas between "
+        "them, or a JSON list. Empty: none.",
+    )
+    cors_credentials: bool = Field(
+        default=False,
+        description="Whether browsers may send cookies along, for a proxy that asks for them; "
+        "CORS_ORIGINS must then name its origins, `*` and `null` are left out.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What GET /metrics must be asked with, as `Authorization: Bearer TOKEN`. "
+        "Unset: nobody gets them, except with local servers, where everybody does.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What a server logs to stderr, and what is graver."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="Form of a server's log; auto: text on a terminal, else JSON."
+    )
+    access_log: bool = Field(
+        default=True, description="Whether a server logs a line for each request."
     )
     max_body_size: int = Field(
         default=16 * 1024 * 1024,

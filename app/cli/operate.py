@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from queue import Queue
@@ -15,8 +16,10 @@ import uvicorn
 from pydantic import SecretStr
 
 from analytics.errors import Terminal
+from app import logs
 from app.cli.ready import ready_servers
 from app.database import migrate as schema
+from app.http_protocol import uvicorn_config
 from app.local.errors import ServerDied
 from app.local.home import Home
 from app.local.servers import check
@@ -147,16 +150,9 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
-    config = uvicorn.Config(
-        create_app(settings.model_copy(update=urls)),
-        http="httptools",
-        loop="uvloop",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    server = uvicorn.Server(config)
+    logs.configure(settings.log_level, as_json=_as_json(settings))
+    app = create_app(settings.model_copy(update=urls), local=found.local)
+    server = uvicorn.Server(uvicorn_config(app, settings))
     gc.collect()
     gc.freeze()  # looking through all that was imported again holds a request up for 50 ms
     # uvicorn raises Ctrl-C again when it has stopped; here that is the ordinary end, not a failure.
@@ -164,6 +160,12 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         server.run(sockets=[listener])
     if not server.started:
         raise NotStarted
+
+
+def _as_json(settings: Settings) -> bool:
+    if settings.log_format == "auto":
+        return not sys.stderr.isatty()
+    return settings.log_format == "json"
 
 
 @contextmanager
