@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncpg
 from fastapi import Request
 
-from app.accounts.keys import KeyHolder
+from app.accounts.access import Caller
 from app.body import BodyLimits, BodyStream, TooLarge, whole_body
 from app.media import JSON, announced
 from app.observability import Metrics
@@ -63,7 +63,7 @@ class Intake:
         )
         self._small = SmallWriter(pool, self._rules, committed=metrics.count_batch)
 
-    async def take(self, caller: KeyHolder, request: Request, on_reject: OnReject) -> Document:
+    async def take(self, caller: Caller, request: Request, on_reject: OnReject) -> Document:
         """Puts the events of a request into the table of the caller's project.
 
         Raises:
@@ -88,7 +88,7 @@ class Intake:
                 raise ContentTooLarge(f"{error} (MAX_CONTENT_SIZE is {limit})") from error
 
     async def _take_json(
-        self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
+        self, caller: Caller, request: Request, what: Announced, on_reject: OnReject
     ) -> Document:
         limit = self._settings.max_body_size
         body = await whole_body(request, BodyLimits(limit, "MAX_BODY_SIZE", self._patience))
@@ -103,17 +103,17 @@ class Intake:
                 f" {self._settings.max_json_events:,}; send it in parts, or as NDJSON"
             )
         if self._throttle is not None:
-            await self._throttle.charge(caller.key_id, batch.rows)
+            await self._throttle.charge(caller.name, batch.rows)
         result = await self._small.write(caller.project.id, batch, on_reject)
         self._metrics.count_small(what.format.name, result)
         return _by_id(result, on_reject)
 
     async def _take_bulk(
-        self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
+        self, caller: Caller, request: Request, what: Announced, on_reject: OnReject
     ) -> Document:
         settings = self._settings
         if self._throttle is not None:
-            await self._throttle.charge(caller.key_id, 1)
+            await self._throttle.charge(caller.name, 1)
         limits = BodyLimits(settings.max_bulk_size, "MAX_BULK_SIZE", self._patience)
         read = SourceOptions(
             max_content_bytes=settings.max_content_size,
@@ -153,10 +153,10 @@ class Intake:
         finally:
             self._turns.release()
 
-    def _charged(self, caller: KeyHolder, source: Source) -> Source:
+    def _charged(self, caller: Caller, source: Source) -> Source:
         if self._throttle is None:
             return source
-        charge = partial(self._throttle.wait_and_charge, caller.key_id)
+        charge = partial(self._throttle.wait_and_charge, caller.name)
         loop = asyncio.get_running_loop()
         return _ChargedSource(
             source, lambda rows: asyncio.run_coroutine_threadsafe(charge(rows), loop).result()

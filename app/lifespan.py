@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from datetime import timedelta
 from typing import TypedDict
 
 import asyncpg
@@ -19,7 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
-from app.accounts.keys import KeyHolder, key_holders
+from app.accounts.authentication import Authentication
+from app.accounts.secret_key import secret_key
+from app.accounts.sessions import TokenCache
+from app.accounts.tokens import Signer
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.intake import Intake
 from app.mirror_socket import served
@@ -28,7 +31,6 @@ from app.observability import Metrics
 from app.servers import given
 from app.settings import Settings
 from app.throttle import EventThrottle, throttle_client
-from app.together import Together
 from app.turns import Turns
 
 OTHER_THREADS = 8
@@ -48,7 +50,7 @@ class Resources:
     answers: MirrorMetrics
     questions: Turns
     redis: Redis | None
-    keys: Together[str, KeyHolder | None]
+    authentication: Authentication
     intake: Intake
 
 
@@ -74,6 +76,7 @@ def lifespan(
 async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Resources:
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
+    signer = Signer(secret_key(settings))
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
@@ -94,25 +97,35 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         stack.enter_context(served(keeper, engines))
     redis = None
     if servers.redis is not None:
-        redis = Redis.from_url(servers.redis, socket_timeout=0.5, socket_connect_timeout=0.5)
+        redis = throttle_client(servers.redis)
         stack.push_async_callback(redis.aclose)
     questions = Turns(settings.questions_at_once, settings.questions_waiting)
-    keys = Together[str, KeyHolder | None](partial(key_holders, accounts))
-    intake = Intake(settings, events, _throttle(servers.redis, settings, metrics, stack), metrics)
+    sessions = TokenCache(
+        redis,
+        idle=timedelta(days=settings.refresh_ttl_days),
+        longest=timedelta(days=settings.session_ttl_days),
+    )
+    authentication = Authentication(accounts, signer, sessions)
+    intake = Intake(settings, events, _throttle(redis, settings, metrics), metrics)
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
     asyncio.get_running_loop().set_default_executor(threads)
     return Resources(
-        settings, accounts, events, engines, keeper, answers, questions, redis, keys, intake
+        settings,
+        accounts,
+        events,
+        engines,
+        keeper,
+        answers,
+        questions,
+        redis,
+        authentication,
+        intake,
     )
 
 
-def _throttle(
-    url: str | None, settings: Settings, metrics: Metrics, stack: AsyncExitStack
-) -> EventThrottle | None:
-    if url is None:
+def _throttle(redis: Redis | None, settings: Settings, metrics: Metrics) -> EventThrottle | None:
+    if redis is None:
         log.warning("throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept")
         return None
-    redis = throttle_client(url)
-    stack.push_async_callback(redis.aclose)
     return EventThrottle(redis, settings.rate_limit, metrics)

@@ -46,6 +46,20 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://host:6379/0. "
         "Unset: the local Valkey of TIDEMARK_HOME.",
     )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="What tokens are signed with: at least 32 random bytes. Needed wherever "
+        "DATABASE_URL is set; local servers keep one of their own in TIDEMARK_HOME.",
+    )
+    access_ttl_min: int = Field(
+        default=15, ge=1, le=24 * 60, description="How long an access token is valid, in minutes."
+    )
+    refresh_ttl_days: int = Field(
+        default=7, ge=1, le=365, description="How long a session lives without a refresh, in days."
+    )
+    session_ttl_days: int = Field(
+        default=90, ge=1, le=3650, description="How long a session lives at most, in days."
+    )
     temp_directory: Path | None = Field(
         default=None,
         description="Existing folder for what a question can't hold in memory. Unset: "

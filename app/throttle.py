@@ -1,4 +1,4 @@
-"""How many events a key may send: fastapi-limiter's limiter, with a bucket a key in Redis.
+"""How many events a caller may send: fastapi-limiter's limiter, with a bucket a key in Redis.
 
 fastapi-limiter 0.2 has one bucket for all callers, in the process, and costs one whatever a request
 holds. So its limiter is given buckets of its own here: for each key a generic cell rate algorithm
@@ -101,9 +101,9 @@ class KeyBuckets(BucketFactory):
 
 
 class Charge(NamedTuple):
-    """So many events of a key."""
+    """So many events of a caller."""
 
-    key_id: int
+    caller: str
     events: int
 
 
@@ -118,7 +118,7 @@ class EventThrottle(RateLimiter):
         self._decide = Together(self._decide_all)
         super().__init__(limiter=Limiter(self._buckets))
 
-    async def charge(self, key_id: int, events: int) -> None:
+    async def charge(self, caller: str, events: int) -> None:
         """Charges a key for a request.
 
         Raises:
@@ -131,12 +131,12 @@ class EventThrottle(RateLimiter):
                 f"The request holds {events:,} events; RATE_LIMIT allows {self._rate.limit:,} a"
                 " minute, and no more at once; send it in parts"
             )
-        decision = await self._decide.ask(Charge(key_id, weight))
+        decision = await self._decide.ask(Charge(caller, weight))
         if decision is None or decision.allowed:
             return
         self._metrics.throttled.inc()
         seconds = max(1, math.ceil((decision.retry_after_ms or 0) / 1000))
-        left = await self._buckets.left(str(key_id))
+        left = await self._buckets.left(caller)
         raise Throttled(
             f"This key may send {self._rate.limit:,} events a minute (RATE_LIMIT) and has sent"
             f" them; this request of {weight:,} can come in {seconds} seconds",
@@ -147,14 +147,14 @@ class EventThrottle(RateLimiter):
             },
         )
 
-    async def wait_and_charge(self, key_id: int, events: int) -> None:
+    async def wait_and_charge(self, caller: str, events: int) -> None:
         """Charges a key for a part of a long body, as soon as it may send that.
 
         The sender waits meanwhile: nobody reads its body.
         """
         while events > 0:
             weight = min(events, self._rate.burst)
-            decision = await self._decide.ask(Charge(key_id, weight))
+            decision = await self._decide.ask(Charge(caller, weight))
             if decision is None or decision.allowed:
                 events -= weight
             else:
@@ -166,24 +166,24 @@ class EventThrottle(RateLimiter):
         What a key is charged at the same time is asked as one sum. If there is room for that, there
         is room for each; if not, they are asked one by one.
         """
-        sums = Counter[int]()
-        for key_id, weight in charges:
-            sums[key_id] += weight
+        sums = Counter[str]()
+        for caller, weight in charges:
+            sums[caller] += weight
         asked = await asyncio.gather(*(self._ask(*charge) for charge in sums.items()))
         together = dict(zip(sums, asked, strict=True))
         verdicts = []
-        for key_id, weight in charges:
-            verdict = together[key_id]
-            alone = weight == sums[key_id]
+        for caller, weight in charges:
+            verdict = together[caller]
+            alone = weight == sums[caller]
             if verdict is not None and not verdict.allowed and not alone:
-                verdict = await self._ask(key_id, weight)
+                verdict = await self._ask(caller, weight)
             verdicts.append(verdict)
         return verdicts
 
-    async def _ask(self, key_id: int, weight: int) -> Decision | None:
+    async def _ask(self, caller: str, weight: int) -> Decision | None:
         if time.monotonic() >= self._paused_until:
             try:
-                return await self._buckets.decide(str(key_id), weight)
+                return await self._buckets.decide(caller, weight)
             except (RedisError, OSError) as error:
                 self._paused_until = time.monotonic() + _PAUSE_SECONDS
                 log.warning("throttle.unavailable error=%s", type(error).__name__)

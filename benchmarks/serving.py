@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,7 @@ def _process(urls: ServerUrls) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "DATABASE_READER_URL": urls.reader,
         "REDIS_URL": urls.redis,
         "RATE_LIMIT": NO_LIMIT,
+        "SECRET_KEY": secrets.token_urlsafe(32),
     }
     with subprocess.Popen(  # noqa: S603 - our own command
         [TIDEMARK, "serve", "--port", "0"],

@@ -15,6 +15,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from analytics.errors import Terminal
+from app.accounts.secret_key import local_secret_key, secret_key
 from app.cli.ready import ready_servers
 from app.database import migrate as schema
 from app.local.errors import ServerDied
@@ -138,6 +139,7 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
     """Run the API on `listener` until Ctrl-C or SIGTERM; requests under way are finished first.
 
     Raises:
+        UnsafeSecretKey: SECRET_KEY can't be used.
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
@@ -147,6 +149,10 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
+    if found.local and settings.secret_key is None:
+        own = local_secret_key(Home(settings.tidemark_home))
+        settings = settings.model_copy(update={"secret_key": SecretStr(own)})
+    secret_key(settings)  # here its refusal is one line, in uvicorn it would be a trace
     config = uvicorn.Config(
         create_app(settings.model_copy(update=urls)),
         http="httptools",
