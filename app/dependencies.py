@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -16,6 +16,7 @@ from app.accounts.access import Caller, Permission, ProjectNeeded
 from app.accounts.authentication import SignedIn
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
+from app.limits import Payer, PayerKind, cost, payer_of
 from app.schemas.stats import EngineParameters
 
 bearer = HTTPBearer(
@@ -47,6 +48,8 @@ NamedByHeader = Annotated[
 NamedByQuery = Annotated[
     Number | None, Query(description="The same as the header X-Project.", alias="project")
 ]
+# What these cost is known, and charged, when the request's content has been looked at.
+CHARGED_BY_CONTENT: Final = frozenset({Permission.SEND_EVENTS, Permission.ASK_QUESTIONS})
 NamedByPath = Annotated[Number, Path(description="The project's id.")]
 
 
@@ -54,9 +57,10 @@ class Needs:
     """A dependency: who calls, in the project they name, with the permission that the route needs.
 
     Raises:
-        Unauthenticated, UnknownProject, ProjectNeeded, SessionsUnavailable: See
+        Unauthenticated, UnknownProject, ProjectNeeded, RedisAway: See
             `Authentication.caller`.
         Forbidden: The caller's scope or role does not allow it.
+        Throttled: They ask too often.
     """
 
     def __init__(self, permission: Permission) -> None:
@@ -87,6 +91,8 @@ class Needs:
         held = await resources(request)
         chosen = None if project_id is None else ProjectId(project_id)
         caller = await held.authentication.caller(_credential(credentials), chosen)
+        if self.permission not in CHARGED_BY_CONTENT:
+            await held.throttle.charge(held.throttle.limits.requests, payer_of(caller))
         caller.require(self.permission)
         return caller
 
@@ -105,9 +111,14 @@ async def signed_in(request: Request, credentials: Credentials) -> SignedIn:
     """The user whose access token the request has, whatever the project.
 
     Raises:
-        Unauthenticated, SessionsUnavailable: See `Authentication.signed_in`.
+        Unauthenticated, RedisAway: See `Authentication.signed_in`.
+        Throttled: They ask too often.
     """
-    return await (await resources(request)).authentication.signed_in(_credential(credentials))
+    held = await resources(request)
+    found = await held.authentication.signed_in(_credential(credentials))
+    payer = Payer(PayerKind.USER, str(found.user_id))
+    await held.throttle.charge(held.throttle.limits.requests, payer)
+    return found
 
 
 def _credential(credentials: HTTPAuthorizationCredentials | None) -> str | None:
@@ -132,10 +143,17 @@ class Answering(Protocol):
         """The answer, or 304 if the caller has it already. Raises what the engine raises."""
 
 
-async def answering(held: Held, request: Request) -> Answering:
-    """Engines are synchronous: each question gets a thread, and few at once."""
+async def answering(held: Held, request: Request, caller: Asker) -> Answering:
+    """Engines are synchronous: each question gets a thread, and few at once.
+
+    The caller is charged what the question costs.
+    """
 
     async def answer(question: Question[Any], asked: EngineParameters) -> Response:
+        stats = held.throttle.limits.stats
+        # However long a question is, it can be asked.
+        points = min(cost(question, asked.engine), stats.rate.burst)
+        await held.throttle.charge(stats, payer_of(caller), points)
         known = request.headers.get("if-none-match")
         if known is not None and asked.freshness is Freshness.EXACT:
             meta = await held.questions.run(held.engines.version, question, asked.engine)

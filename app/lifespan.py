@@ -14,7 +14,6 @@ from typing import TypedDict
 import asyncpg
 from anyio import to_thread
 from fastapi import FastAPI
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
@@ -23,14 +22,17 @@ from app.accounts.authentication import Authentication
 from app.accounts.secret_key import secret_key
 from app.accounts.sessions import TokenCache
 from app.accounts.tokens import Signer
+from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.intake import Intake
+from app.limits import Limits
 from app.mirror_socket import served
 from app.mirroring import MirrorMetrics, duck_limits, keeper_of
 from app.observability import Metrics
+from app.quick_redis import QuickRedis
 from app.servers import given
 from app.settings import Settings
-from app.throttle import EventThrottle, throttle_client
+from app.throttle import Throttle
 from app.turns import Turns
 
 OTHER_THREADS = 8
@@ -49,7 +51,10 @@ class Resources:
     keeper: Keeper | None
     answers: MirrorMetrics
     questions: Turns
-    redis: Redis | None
+    redis: QuickRedis | None
+    throttle: Throttle
+    attempts: Attempts | None
+    sessions: TokenCache
     authentication: Authentication
     intake: Intake
 
@@ -95,37 +100,40 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     stack.callback(engines.close)
     if keeper is not None:
         stack.enter_context(served(keeper, engines))
-    redis = None
-    if servers.redis is not None:
-        redis = throttle_client(servers.redis)
-        stack.push_async_callback(redis.aclose)
+    redis = _redis(servers.redis, stack)
+    throttle = Throttle(redis, Limits.of(settings), metrics)
+    attempts = Attempts(redis, throttle, settings.auth_longest_wait) if redis else None
     questions = Turns(settings.questions_at_once, settings.questions_waiting)
     sessions = TokenCache(
         redis,
         idle=timedelta(days=settings.refresh_ttl_days),
         longest=timedelta(days=settings.session_ttl_days),
     )
-    authentication = Authentication(accounts, signer, sessions)
-    intake = Intake(settings, events, _throttle(redis, settings, metrics), metrics)
+    intake = Intake(settings, events, throttle, metrics)
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
     asyncio.get_running_loop().set_default_executor(threads)
     return Resources(
-        settings,
-        accounts,
-        events,
-        engines,
-        keeper,
-        answers,
-        questions,
-        redis,
-        authentication,
-        intake,
+        settings=settings,
+        accounts=accounts,
+        events=events,
+        engines=engines,
+        keeper=keeper,
+        answers=answers,
+        questions=questions,
+        redis=redis,
+        throttle=throttle,
+        attempts=attempts,
+        sessions=sessions,
+        authentication=Authentication(accounts, signer, sessions),
+        intake=intake,
     )
 
 
-def _throttle(redis: Redis | None, settings: Settings, metrics: Metrics) -> EventThrottle | None:
-    if redis is None:
-        log.warning("throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept")
+def _redis(url: str | None, stack: AsyncExitStack) -> QuickRedis | None:
+    if url is None:
+        log.warning("redis.none", extra={"why": "REDIS_URL is not set: no limit on keys is kept"})
         return None
-    return EventThrottle(redis, settings.rate_limit, metrics)
+    redis = QuickRedis(url)
+    stack.push_async_callback(redis.aclose)
+    return redis

@@ -56,12 +56,17 @@ class Metrics:
             buckets=ROWS,
             registry=self.registry,
         )
-        self.throttled = Counter(
-            "throttled_requests", "Requests refused with 429.", registry=self.registry
+        self.throttle = Counter(
+            "throttle_decisions",
+            "Charges by limit and what became of them: allowed, refused, and without Redis"
+            " passed (keys) or closed (everybody else).",
+            ["limit", "outcome"],
+            registry=self.registry,
         )
-        self.unthrottled = Counter(
-            "throttle_unavailable",
-            "Charges that let events pass because Redis did not answer.",
+        self.auth = Counter(
+            "auth_outcomes",
+            "What became of requests to sign in and the like, by action and outcome.",
+            ["action", "outcome"],
             registry=self.registry,
         )
 

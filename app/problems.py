@@ -45,7 +45,7 @@ class TooMany(errors.Terminal):
 
 
 class Throttled(errors.Transient):
-    """The key has sent too much; wait as long as Retry-After says."""
+    """The caller has asked for too much; wait as long as Retry-After says."""
 
     code = "throttled"
 
@@ -53,6 +53,12 @@ class Throttled(errors.Transient):
         """Takes the headers that say when to come again."""
         super().__init__(message)
         self.headers = headers
+
+
+class RedisAway(errors.Transient):
+    """Redis does not answer, and what is asked for needs it; try again in a moment."""
+
+    code = "redis_unavailable"
 
 
 class Busy(errors.Transient):

@@ -143,6 +143,36 @@ class Settings(BaseSettings):
         description="How many events a key may send a minute, and how many at once after a pause. "
         "Needs Redis.",
     )
+    stats_rate_limit: int = Field(
+        default=6_000,
+        ge=1,
+        description="How many points of questions a caller may spend a minute: a question costs "
+        "one and another for each quarter that it spans, ten times that with `engine` named other "
+        "than `mirror`. Needs Redis.",
+    )
+    request_rate_limit: int = Field(
+        default=600,
+        ge=1,
+        description="How many requests of all other kinds a caller may send a minute. Needs Redis.",
+    )
+    auth_address_rate_limit: int = Field(
+        default=60,
+        ge=1,
+        description="How many requests to sign in, register or refresh an address may send a "
+        "minute.",
+    )
+    auth_account_rate_limit: int = Field(
+        default=20,
+        ge=1,
+        description="How many attempts to sign in to one account are let through a minute, from "
+        "all addresses together.",
+    )
+    auth_longest_wait: timedelta = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(0),
+        description="Where the waits between failed attempts to sign in stop doubling, in seconds "
+        "or as an ISO 8601 duration.",
+    )
     max_event_ahead: timedelta = Field(
         default=timedelta(hours=24),
         ge=timedelta(0),

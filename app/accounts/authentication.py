@@ -51,7 +51,7 @@ class Authentication:
             Unauthenticated: The credential is none, or no longer valid. Which isn't told.
             UnknownProject: There is no such project, or it isn't the caller's: not told apart.
             ProjectNeeded: The user belongs to several.
-            SessionsUnavailable: Redis does not answer; for access tokens only.
+            RedisAway: Redis does not answer; for access tokens only.
         """
         if credential is not None and credential.startswith(KEY_PREFIX):
             return await self._key(credential, project_id)
@@ -72,7 +72,7 @@ class Authentication:
 
         Raises:
             Unauthenticated: It is none, or no longer valid. Which isn't told.
-            SessionsUnavailable: Redis does not answer.
+            RedisAway: Redis does not answer.
         """
         claims, standing = await self._token(credential, None)
         session = SessionKey(claims.user_id, claims.session_id)

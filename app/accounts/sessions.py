@@ -9,18 +9,17 @@ All keys of a user carry the same hash tag, so that a Redis cluster keeps them t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from analytics.errors import Transient
+from app.problems import RedisAway
+from app.quick_redis import QuickRedis
 from app.together import Together
 
 MOST_SESSIONS: Final = 50
@@ -28,16 +27,12 @@ MOST_SESSIONS: Final = 50
 GRACE: Final = timedelta(seconds=5)
 """So long after a refresh the same token is a race of one client with itself, not a theft."""
 
+Result = TypeVar("Result")
+
 _PREFIX: Final = "tidemark:session"
 _SCRIPTS: Final = files("app.accounts")
 _BEGIN: Final = _SCRIPTS.joinpath("begin.lua").read_text()
 _ROTATE: Final = _SCRIPTS.joinpath("rotate.lua").read_text()
-
-
-class SessionsUnavailable(Transient):
-    """Redis, which keeps the sessions, does not answer, so no token can be taken; try again."""
-
-    code = "sessions_unavailable"
 
 
 class SessionKey(NamedTuple):
@@ -74,105 +69,99 @@ class Session:
 
 
 class TokenCache:
-    """The sessions, and which refresh token each is at."""
+    """The sessions, and which refresh token each is at.
 
-    def __init__(self, redis: Redis | None, idle: timedelta, longest: timedelta) -> None:
-        """Takes how long a session lives without a refresh, and how long at most.
+    Every method raises RedisAway where Redis does not answer, or there is none: nobody can tell
+    then whose session goes on, so nobody is let in.
+    """
 
-        Without Redis (None) every call raises SessionsUnavailable.
-        """
+    def __init__(self, redis: QuickRedis | None, idle: timedelta, longest: timedelta) -> None:
+        """Takes how long a session lives without a refresh, and how long at most."""
         self._redis = redis
         self._idle, self._longest = idle, longest
         self._alive = Together(self._all_alive)
 
     async def alive(self, session: SessionKey) -> bool:
-        """Whether the session goes on.
-
-        Raises:
-            SessionsUnavailable: Redis does not answer.
-        """
+        """Whether the session goes on."""
         return await self._alive.ask(session)
 
     async def begin(
         self, session: SessionKey, token_id: str, *, user_agent: str, address: str
     ) -> None:
-        """Begins a session, whose first refresh token is `token_id`.
-
-        Raises:
-            SessionsUnavailable: Redis does not answer.
-        """
+        """Begins a session, whose first refresh token is `token_id`."""
         noted = ("user_agent", user_agent, "address", address)
-        arguments = (_ms(self._idle), _ms(self._longest), MOST_SESSIONS, *noted)
-        async with self._asked() as redis:
-            script = redis.register_script(_BEGIN)
-            keys = [session.entry, _index(session.user_id)]
-            await script(keys, [session.session_id, token_id, *arguments])
+        await self._run(
+            _BEGIN, session, token_id, _ms(self._idle), _ms(self._longest), MOST_SESSIONS, *noted
+        )
 
     async def rotate(self, session: SessionKey, presented: str, following: str) -> Rotation:
-        """Takes the refresh token `presented` and puts `following` in its place.
-
-        Raises:
-            SessionsUnavailable: Redis does not answer.
-        """
-        arguments = (presented, following, _ms(self._idle), _ms(GRACE))
-        async with self._asked() as redis:
-            script = redis.register_script(_ROTATE)
-            keys = [session.entry, _index(session.user_id)]
-            return Rotation(_text(await script(keys, [session.session_id, *arguments])))
+        """Takes the refresh token `presented` and puts `following` in its place."""
+        idle, grace = _ms(self._idle), _ms(GRACE)
+        verdict = await self._run(_ROTATE, session, presented, following, idle, grace)
+        return Rotation(_text(verdict))
 
     async def end(self, session: SessionKey) -> None:
-        """Ends a session, if it has not ended yet.
+        """Ends a session, if it has not ended yet."""
 
-        Raises:
-            SessionsUnavailable: Redis does not answer.
-        """
-        async with self._asked() as redis, redis.pipeline() as both:
-            both.delete(session.entry)
-            both.zrem(_index(session.user_id), session.session_id)
-            await both.execute()
+        async def end(redis: Redis) -> None:
+            async with redis.pipeline() as both:
+                both.delete(session.entry)
+                both.zrem(_index(session.user_id), session.session_id)
+                await both.execute()
+
+        await self._ask(end)
 
     async def end_all(self, user_id: int) -> None:
-        """Ends every session of a user that has begun before.
+        """Ends every session of a user that has begun before."""
 
-        Raises:
-            SessionsUnavailable: Redis does not answer.
-        """
-        async with self._asked() as redis:
+        async def end(redis: Redis) -> None:
             found = [_text(each) for each in await redis.zrange(_index(user_id), 0, -1)]
             entries = [SessionKey(user_id, each).entry for each in found]
             await redis.delete(*entries, _index(user_id))
 
-    async def of_user(self, user_id: int) -> list[Session]:
-        """The user's sessions, the last refreshed first.
+        await self._ask(end)
 
-        Raises:
-            SessionsUnavailable: Redis does not answer.
-        """
-        async with self._asked() as redis, redis.pipeline(transaction=False) as reads:
+    async def of_user(self, user_id: int) -> list[Session]:
+        """The user's sessions, the last refreshed first."""
+
+        async def read(redis: Redis) -> list[Session]:
             ids = [_text(each) for each in await redis.zrange(_index(user_id), 0, -1)]
-            for each in ids:
-                reads.hgetall(SessionKey(user_id, each).entry)
-            found = await reads.execute()
-        sessions = [_session(each, noted) for each, noted in zip(ids, found, strict=True) if noted]
+            async with redis.pipeline(transaction=False) as reads:
+                for each in ids:
+                    reads.hgetall(SessionKey(user_id, each).entry)
+                found = await reads.execute()
+            return [_session(each, noted) for each, noted in zip(ids, found, strict=True) if noted]
+
+        sessions = await self._ask(read)
         return sorted(sessions, key=lambda session: session.refreshed_at, reverse=True)
 
     async def _all_alive(self, sessions: Sequence[SessionKey]) -> list[bool]:
-        async with self._asked() as redis, redis.pipeline(transaction=False) as reads:
-            for session in sessions:
-                reads.exists(session.entry)
-            return [bool(found) for found in await reads.execute()]
+        async def look(redis: Redis) -> list[bool]:
+            async with redis.pipeline(transaction=False) as reads:
+                for session in sessions:
+                    reads.exists(session.entry)
+                return [bool(found) for found in await reads.execute()]
 
-    @asynccontextmanager
-    async def _asked(self) -> AsyncIterator[Redis]:
-        if self._redis is None:
-            raise SessionsUnavailable(
-                "Signing in needs Redis, and this server has none; its operator has to set"
+        return await self._ask(look)
+
+    async def _run(self, script: str, session: SessionKey, *arguments: str | int) -> object:
+        async def run(redis: Redis) -> object:
+            keys = [session.entry, _index(session.user_id)]
+            found: object = await redis.register_script(script)(
+                keys, [session.session_id, *arguments]
+            )
+            return found
+
+        return await self._ask(run)
+
+    async def _ask(self, call: Callable[[Redis], Awaitable[Result]]) -> Result:
+        redis = self._redis
+        if redis is None:
+            raise RedisAway(
+                "Signing in needs Redis, and this server has none: its operator has to set"
                 " REDIS_URL. API keys work without."
             )
-        try:
-            yield self._redis
-        except (RedisError, OSError) as error:
-            raise SessionsUnavailable from error
+        return await redis.ask(lambda: call(redis.client))
 
 
 def _index(user_id: int) -> str:

@@ -21,7 +21,7 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(
-    prefix="/stats", tags=["stats"], responses=NOT_MODIFIED | declared(401, 403, 404, 422, 503)
+    prefix="/stats", tags=["stats"], responses=NOT_MODIFIED | declared(401, 403, 404, 422, 429, 503)
 )
 
 
