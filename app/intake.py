@@ -12,7 +12,7 @@ from typing import Any, Final
 import asyncpg
 from fastapi import Request
 
-from app.accounts.keys import KeyHolder
+from app.accounts.access import Caller
 from app.body import BodyLimits, BodyStream, TooLarge, whole_body
 from app.limits import payer_of
 from app.media import JSON, announced
@@ -64,7 +64,7 @@ class Intake:
         )
         self._small = SmallWriter(pool, self._rules, committed=metrics.count_batch)
 
-    async def take(self, caller: KeyHolder, request: Request, on_reject: OnReject) -> Document:
+    async def take(self, caller: Caller, request: Request, on_reject: OnReject) -> Document:
         """Puts the events of a request into the table of the caller's project.
 
         Raises:
@@ -89,7 +89,7 @@ class Intake:
                 raise ContentTooLarge(f"{error} (MAX_CONTENT_SIZE is {limit})") from error
 
     async def _take_json(
-        self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
+        self, caller: Caller, request: Request, what: Announced, on_reject: OnReject
     ) -> Document:
         limit = self._settings.max_body_size
         body = await whole_body(request, BodyLimits(limit, "MAX_BODY_SIZE", self._patience))
@@ -109,7 +109,7 @@ class Intake:
         return _by_id(result, on_reject)
 
     async def _take_bulk(
-        self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
+        self, caller: Caller, request: Request, what: Announced, on_reject: OnReject
     ) -> Document:
         settings = self._settings
         await self._charge(caller, 1)
@@ -152,10 +152,10 @@ class Intake:
         finally:
             self._turns.release()
 
-    async def _charge(self, caller: KeyHolder, rows: int) -> None:
+    async def _charge(self, caller: Caller, rows: int) -> None:
         await self._throttle.charge(self._throttle.limits.events, payer_of(caller), rows)
 
-    def _charged(self, caller: KeyHolder, source: Source) -> Source:
+    def _charged(self, caller: Caller, source: Source) -> Source:
         limit = self._throttle.limits.events
         charge = partial(self._throttle.wait_and_charge, limit, payer_of(caller))
         loop = asyncio.get_running_loop()

@@ -13,7 +13,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
-from functools import partial
+from datetime import timedelta
 from typing import TypedDict
 
 import asyncpg
@@ -23,7 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
-from app.accounts.keys import KeyHolder, key_holders
+from app.accounts.authentication import Authentication
+from app.accounts.secret_key import secret_key
+from app.accounts.sessions import TokenCache
+from app.accounts.tokens import Signer
 from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.intake import Intake
@@ -36,7 +39,6 @@ from app.quick_redis import QuickRedis
 from app.servers import given
 from app.settings import Settings
 from app.throttle import Throttle
-from app.together import Together
 from app.turns import Turns
 
 OTHER_THREADS = 8
@@ -58,7 +60,8 @@ class Resources:
     redis: QuickRedis | None
     throttle: Throttle
     attempts: Attempts | None
-    keys: Together[str, KeyHolder | None]
+    sessions: TokenCache
+    authentication: Authentication
     intake: Intake
 
 
@@ -84,6 +87,7 @@ def lifespan(
 async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Resources:
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
+    signer = Signer(secret_key(settings))
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
@@ -107,7 +111,11 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     throttle = Throttle(redis, Limits.of(settings), metrics)
     attempts = Attempts(redis, throttle, settings.auth_longest_wait) if redis else None
     questions = Turns(settings.questions_at_once, settings.questions_waiting)
-    keys = Together[str, KeyHolder | None](partial(key_holders, accounts))
+    sessions = TokenCache(
+        redis,
+        idle=timedelta(days=settings.refresh_ttl_days),
+        longest=timedelta(days=settings.session_ttl_days),
+    )
     intake = Intake(settings, events, throttle, metrics)
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
@@ -125,7 +133,8 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         redis=redis,
         throttle=throttle,
         attempts=attempts,
-        keys=keys,
+        sessions=sessions,
+        authentication=Authentication(accounts, signer, sessions),
         intake=intake,
     )
 

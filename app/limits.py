@@ -25,7 +25,7 @@ from starlette.requests import HTTPConnection
 
 from analytics.questions.day_range import DayRange
 from analytics.questions.question import Question
-from app.accounts.keys import KeyHolder
+from app.accounts.access import Caller
 from app.settings import Settings
 
 DAYS_A_POINT: Final = 92
@@ -120,9 +120,11 @@ def cost(question: Question[Any], engine: str | None) -> int:
     return points * COST_OF_ALL_ROWS if engine not in {None, "mirror"} else points
 
 
-def payer_of(caller: KeyHolder) -> Payer:
+def payer_of(caller: Caller) -> Payer:
     """Whoever is charged for what a caller asks for."""
-    return Payer(PayerKind.KEY, str(caller.key_id))
+    if caller.key_id is not None:
+        return Payer(PayerKind.KEY, str(caller.key_id))
+    return Payer(PayerKind.USER, str(caller.user_id))
 
 
 def address_of(request: HTTPConnection) -> Payer:

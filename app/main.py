@@ -20,8 +20,8 @@ from app.settings import Settings
 def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
     """The application for these settings, which must name the servers.
 
-    Nothing connects before it is started. `local` says that the servers are Tidemark's own, on a
-    machine that only its user reaches: its documentation and metrics are then open to all.
+    Nothing connects before it is started. `local` says that the servers are Tidemark's own, and
+    that only their machine is listened to: the documentation and metrics are then open to all.
     """
     metrics = Metrics()
     app = FastAPI(

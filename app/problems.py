@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from analytics import errors
+from app.accounts.access import Forbidden, ProjectNeeded, Unauthenticated
 from app.accounts.projects import InvalidProject, ProjectExists
 from app.body import BrokenBody, SlowBody, TooLarge
 from app.request_log import note
@@ -30,18 +31,6 @@ USAGE, FAILURE, REJECTS, INTERRUPTED = 2, 1, 3, 130
 REJECTS_LISTED = 100
 
 log = logging.getLogger(__name__)
-
-
-class Forbidden(errors.Terminal):
-    """The key's scope does not allow this."""
-
-    code = "forbidden"
-
-
-class Unauthenticated(errors.Terminal):
-    """A valid API key is needed: send it as `Authorization: Bearer KEY`."""
-
-    code = "unauthenticated"
 
 
 class UnsupportedType(errors.Terminal):
@@ -106,6 +95,7 @@ OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
     ProjectExists: Outcome(HTTPStatus.CONFLICT, FAILURE),
     Unauthenticated: Outcome(HTTPStatus.UNAUTHORIZED, FAILURE),
     Forbidden: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    ProjectNeeded: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
     UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
     ImportInterrupted: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, INTERRUPTED),
     TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),

@@ -49,6 +49,20 @@ class Settings(BaseSettings):
         description="Redis or Valkey: redis://host:6379/0. "
         "Unset: the local Valkey of TIDEMARK_HOME.",
     )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="What tokens are signed with: at least 32 random bytes. Needed wherever "
+        "DATABASE_URL is set; local servers keep one of their own in TIDEMARK_HOME.",
+    )
+    access_ttl_min: int = Field(
+        default=15, ge=1, le=24 * 60, description="How long an access token is valid, in minutes."
+    )
+    refresh_ttl_days: int = Field(
+        default=7, ge=1, le=365, description="How long a session lives without a refresh, in days."
+    )
+    session_ttl_days: int = Field(
+        default=90, ge=1, le=3650, description="How long a session lives at most, in days."
+    )
     temp_directory: Path | None = Field(
         default=None,
         description="Existing folder for what a question can't hold in memory. Unset: "
@@ -104,7 +118,7 @@ class Settings(BaseSettings):
         default=None,
         min_length=16,
         description="What GET /metrics must be asked with, as `Authorization: Bearer TOKEN`. "
-        "Unset: nobody gets them, except with local servers, where everybody does.",
+        "Unset: nobody gets them, except with local servers on a loopback address.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="What a server logs to stderr, and what is graver."
