@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from analytics.duck import written
 from analytics.mirror.errors import MirrorBroken
 from analytics.mirror.local_days import local_days
 from analytics.mirror.store import Cursor
@@ -42,7 +43,7 @@ BATCH: Final = pa.schema(
 
 GRAINS: Final = ("day", "week", "month")
 
-# Bound as a value, it lets DuckDB skip row groups; a subquery in its place would not.
+# Written out, it lets DuckDB skip row groups; a subquery in its place would not.
 _SINCE: Final = "select coalesce(min(since) filter (where not moves), 2147483647) from people"
 _IMPOSSIBLE: Final = "select count(*) from days where before < 0 or after < 0"
 
@@ -80,7 +81,7 @@ def find_active_changes(cursor: Cursor, grains: Sequence[str]) -> None:
         MirrorBroken: the roll-ups say less than what was removed.
     """
     _find_days(cursor, grains, cohorts=False)
-    cursor.execute(statement("sync", "active_changes"), {"grains": grains})
+    _execute(cursor, "active_changes", grains=grains)
 
 
 def find_cohort_changes(cursor: Cursor, grains: Sequence[str]) -> None:
@@ -90,28 +91,32 @@ def find_cohort_changes(cursor: Cursor, grains: Sequence[str]) -> None:
         MirrorBroken: the roll-ups say less than what was removed.
     """
     _find_days(cursor, grains, cohorts=True)
-    cursor.execute(statement("sync", "first_days"))
-    cursor.execute(statement("sync", "cohort_changes"), {"grains": grains})
+    _execute(cursor, "first_days")
+    _execute(cursor, "cohort_changes", grains=grains)
 
 
 def _find_days(cursor: Cursor, grains: Sequence[str], *, cohorts: bool) -> None:
-    cursor.execute(statement("sync", "pairs"))
-    cursor.execute(statement("sync", "people"), {"grains": grains, "cohorts": cohorts})
+    _execute(cursor, "pairs")
+    _execute(cursor, "people", grains=grains, cohorts=cohorts)
     since = cursor.execute(_SINCE).fetchone()
     assert since is not None  # noqa: S101 - an aggregate without groups has one row
-    cursor.execute(statement("sync", "days"), {"since": since[0]})
+    _execute(cursor, "days", since=since[0])
     if cursor.execute(_IMPOSSIBLE).fetchone() != (0,):
         raise MirrorBroken("more events were removed than the roll-ups hold", cause="mismatch")
 
 
 def find_type_changes(cursor: Cursor) -> None:
     """From the relation `batch`: type_changes."""
-    cursor.execute(statement("sync", "type_changes"))
+    _execute(cursor, "type_changes")
 
 
 def find_changed(cursor: Cursor) -> None:
     """From the relation `batch`: changed."""
-    cursor.execute(statement("sync", "changed"))
+    _execute(cursor, "changed")
+
+
+def _execute(cursor: Cursor, name: str, **values: int | Sequence[str]) -> None:
+    cursor.execute(written(statement("sync", name), values))
 
 
 def _constant(value: int, rows: int) -> pa.Array:

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 LAYOUT: Final[LiteralString] = """
 create table mirror (
@@ -51,7 +51,7 @@ create table active_counts (project_id integer, grain varchar, period integer, u
 create table cohort_counts (
     project_id integer, grain varchar, cohort integer, period integer, users bigint
 );
-create table type_counts (project_id integer, day integer, type_key integer, events bigint);
+create table type_counts (project_id integer, day integer, event_type varchar, events bigint);
 create table changed (
     project_id integer, user_key integer, event_type varchar, us bigint, sign bigint
 );

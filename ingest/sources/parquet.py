@@ -110,11 +110,7 @@ def _leaves(file: pa.parquet.ParquetFile, names: list[str]) -> list[int]:
     with damage_told(_WHAT):  # names in it may not be UTF-8
         paths = [file.schema.column(number).path for number in range(file.metadata.num_columns)]
     within = tuple(f"{name}." for name in names)
-    return [
-        number
-        for number, path in enumerate(paths)
-        if path in names or path.startswith(within)
-    ]
+    return [number for number, path in enumerate(paths) if path in names or path.startswith(within)]
 
 
 def _read(

@@ -9,14 +9,14 @@ Source: https://github.com/apache/parquet-format/blob/master/src/main/thrift/par
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import SEEK_END
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
 from ingest.sources.compression import CountedFile
-from ingest.sources.thrift import I32, I64, EndsEarly, ThriftReader
+from ingest.sources.thrift import I32, I64, EndsEarly, ThriftReader, Wanted
 
 _MAGIC: Final = b"PAR1"
 _MAX_FOOTER_BYTES: Final = 16 << 20
@@ -25,11 +25,11 @@ _MAX_HEADER_BYTES: Final = 16 << 20  # Arrow's own limit
 
 _COMPRESSED_SIZE, _DATA_PAGE, _DICTIONARY_PAGE = 7, 9, 11  # of a column's metadata
 _CHUNK: Final = {3: {_COMPRESSED_SIZE: I64, _DATA_PAGE: I64, _DICTIONARY_PAGE: I64}}
-_FOOTER: Final = {4: [{1: [_CHUNK]}]}  # row groups, each with its columns
+_FOOTER: Final[Mapping[int, Wanted]] = {4: [{1: [_CHUNK]}]}  # row groups, each with its columns
 
 _UNCOMPRESSED, _COMPRESSED = 2, 3
 _DATA, _DICTIONARY, _DATA_V2 = 5, 7, 8
-_HEADER: Final = {
+_HEADER: Final[Mapping[int, Wanted]] = {
     _UNCOMPRESSED: I32,
     _COMPRESSED: I32,
     _DATA: {1: I32, 2: I32},
@@ -112,7 +112,7 @@ class PageLimit:
             raise _damaged()
         return Page(unfolded + _lengths(header), page_end, _DICTIONARY in header)
 
-    def _header(self, at: int, end: int) -> tuple[dict[int, object], int]:
+    def _header(self, at: int, end: int) -> tuple[dict[int, Any], int]:
         """A page's header, and how long it is: most are some dozen bytes, some hold long texts."""
         read = _HEADER_BYTES
         while True:
@@ -161,11 +161,11 @@ def _chunk(column: dict[int, dict[int, int]]) -> Chunk:
     return Chunk(start, start + length)
 
 
-def _lengths(header: dict[int, object]) -> int:
+def _lengths(header: dict[int, Any]) -> int:
     """Bytes for what a page says the lengths of its texts are: no bits of it need to be there."""
     for kind, encoding in ((_DATA, 2), (_DATA_V2, 4)):
-        about = header.get(kind)
-        if isinstance(about, dict) and about.get(encoding) in _DELTAS:
+        about: dict[int, int] = header.get(kind, {})
+        if about.get(encoding) in _DELTAS:
             return _LENGTH_BYTES * max(0, about.get(1, 0))
     return 0
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from analytics.engines.mirrored import MirrorEngine
 from analytics.mirror import build, changes, history, look, sync
 from analytics.mirror.columns import SCHEMA
 from analytics.mirror.state import check
+from analytics.mirror.store import Store
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]
@@ -109,14 +111,12 @@ def _state_read_after_the_look(patch: Patch) -> None:
         with keeper.store().reading(self._timeout) as (_, state):
             pass
         with (
-            mirrored.look(keeper.sessions, state, project, self._timeout) as seen,
+            mirrored.look(keeper.sessions, state, project, self._timeout) as above,
             keeper.store().reading(self._timeout) as (cursor, later),
         ):
-            row = cursor.execute(mirrored._CALENDAR, [project]).fetchone()
-            *calendar, changed_at = row or ("UTC", "monday", "none", 0)
-            yield mirrored._Sight(cursor, later, mirrored.Calendar(*calendar), changed_at, seen)
+            yield cursor, replace(mirrored._read_calendar(cursor, later, project), look=above)
 
-    patch.setattr(MirrorEngine, "_sight", late)
+    patch.setattr(MirrorEngine, "_seeing", late)
 
 
 def _counts_not_checked(patch: Patch) -> None:
@@ -153,11 +153,31 @@ def _state_committed_first(patch: Patch) -> None:
     patch.setattr(sync, "_apply", both)
 
 
+def _glimpse_unchecked(patch: Patch) -> None:
+    """A statement outside a transaction is taken to see what was known, whatever was committed."""
+
+    def unchecked(self: Store, _: Any, sql: str, limit: timedelta) -> Any:
+        with self.reading(limit) as (cursor, _):
+            return cursor.execute(sql).fetchall()
+
+    patch.setattr(Store, "glimpse", unchecked)
+
+
+def _state_kept(patch: Patch) -> None:
+    """What the file said of itself at first is believed for ever."""
+    read, first = Store._seen_state, dict[Any, Any]()
+
+    def kept(self: Store, cursor: Any, before: Any) -> Any:
+        return first.setdefault(self, read(self, cursor, before))
+
+    patch.setattr(Store, "_seen_state", kept)
+
+
 def _version_without_tidemark(patch: Patch) -> None:
     def data_version(sight: Any) -> str:
         return f"{sight.changed_at}.{sight.look.rows}.{sight.look.removals}"
 
-    patch.setattr(mirrored._Sight, "data_version", property(data_version))
+    patch.setattr(mirrored._Seen, "data_version", property(data_version))
 
 
 _BEFORE = " and ingest_xid < %(before)s::text::xid8"
@@ -194,6 +214,8 @@ BUGS: dict[str, Bug] = {
     "triggers are not counted": _triggers_not_counted,
     "no lock before the snapshot": _no_lock,
     "state is read after the look": _state_read_after_the_look,
+    "a glimpse of the file is not checked": _glimpse_unchecked,
+    "the state is not read again after a commit": _state_kept,
     "counts are not checked": _counts_not_checked,
     "tidemark is in force before its rows": _state_committed_first,
     "late events move nobody": in_sql("sync/people", " or day < first_day", ""),

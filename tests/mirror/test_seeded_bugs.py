@@ -16,6 +16,7 @@ import pytest
 from analytics.engines.attached import AttachedEngine
 from analytics.mirror.errors import MirrorUnavailable
 from tests.mirror import test_crash as crash
+from tests.mirror import test_glimpse as glimpse
 from tests.mirror import test_history as history
 from tests.mirror import test_history_of_writes as writes
 from tests.mirror.conftest import SHOP, WINDOW
@@ -63,6 +64,8 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "state is read after the look": (
         history.test_sync_between_a_questions_file_and_its_look_changes_no_answer
     ),
+    "a glimpse of the file is not checked": (glimpse.test_a_sync_behind_the_look_changes_no_answer),
+    "the state is not read again after a commit": LATE,
     "counts are not checked": (
         history.test_removal_of_an_event_that_the_file_lacks_is_no_count_below_zero
     ),

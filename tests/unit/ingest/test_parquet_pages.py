@@ -87,9 +87,7 @@ def test_lengths_of_texts_count_though_no_bit_of_them_is_there() -> None:
     table = PLAIN.set_column(3, "event_type", pa.array(["a"] * len(PLAIN)))
     options = {"use_dictionary": False, "write_statistics": False}
     plain = as_parquet(table, **options)
-    delta = as_parquet(
-        table, column_encoding={"event_type": "DELTA_LENGTH_BYTE_ARRAY"}, **options
-    )
+    delta = as_parquet(table, column_encoding={"event_type": "DELTA_LENGTH_BYTE_ARRAY"}, **options)
     most = max(size for size in range(2_000, 20_000, 100) if not fits(plain, size)) + 100
     assert fits(plain, most)
     assert not fits(delta, most)
