@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final, LiteralString, TypeVar, cast
@@ -22,14 +22,13 @@ import psycopg
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.duck import written
 from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
+from analytics.engines.seen import Seen, find_changes, first_seen, last_seen
 from analytics.errors import DeadlineExceeded, Unreachable
-from analytics.mirror import calendars, changes
-from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.calendars import Calendar, of_project
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
 from analytics.mirror.keeper import Keeper
-from analytics.mirror.look import Look, TailTooLong, look
+from analytics.mirror.look import TailTooLong, look
 from analytics.mirror.plan import age
-from analytics.mirror.state import State
 from analytics.mirror.store import Cursor, Known, Store
 from analytics.questions.question import Question, Value
 from analytics.sql import statement
@@ -49,41 +48,6 @@ MOST_BITS: Final = 2**29
 
 _LARGEST_KEY: Final = "select coalesce(max(user_key), 0) from users"
 _PARAMETER: Final = re.compile(r"\$(\w+)")
-_CALENDAR: Final = """/* tidemark mirror calendar */
-select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
-
-_GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one question sees: the file's state, and Postgres above it, if it was looked at."""
-
-    state: State
-    calendar: Calendar | None
-    changed_at: int
-    look: Look | None = None
-
-    @property
-    def has_changes(self) -> bool:
-        """Whether anything came or went above the tidemark."""
-        return self.look is not None and bool(self.look.rows or self.look.removals)
-
-    @property
-    def data_version(self) -> str | None:
-        """The same text as long as nothing of the project changes that a question could see.
-
-        With nothing above the tidemark it is the file and the tidemark of the project's latest
-        change in it. Else it is the tidemark itself with what came and went above it: below one
-        tidemark each change of the project adds at least one to rows + 2 * removals. The project's
-        latest change won't do there: an event that came and went between two tidemarks leaves none.
-        Not known without a look.
-        """
-        if self.look is None:
-            return None
-        rows, removals = self.look.rows, self.look.removals
-        since = self.state.horizon if rows or removals else self.changed_at
-        return f"{self.state.mirror_id.hex}.{since}.{rows}.{removals}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +99,13 @@ class MirrorEngine:
         started = perf_counter()
         store, project_id = self._keeper.store(), question.project.id
         known = store.known
-        last = _last_seen(known, project_id)
+        last = last_seen(known, project_id)
         if known and last:
             with (
                 self._explained(store),
                 look(self._keeper.sessions, known.state, project_id, self._timeout) as above,
             ):
-                return self._meta(replace(last, look=above), ROLLUP, started)
+                return self._meta(last.with_look(above), ROLLUP, started)
         with self._seeing(question, Freshness.EXACT) as (_, seen):
             return self._meta(seen, ROLLUP, started)
 
@@ -173,7 +137,7 @@ class MirrorEngine:
         with self._seeing(question, freshness) as (cursor, seen):
             compiled = _compiled(question, seen.calendar, cursor)
             if seen.has_changes:
-                _find_changes(cursor, seen, question, compiled.sql)
+                find_changes(cursor, seen, question.project, compiled.sql)
             found = self._traced(compiled, lambda: cursor.execute(compiled.written).fetchall())
             meta = self._meta(seen, compiled.reason, started)
         return Answer(question.rows(found), meta)
@@ -188,8 +152,13 @@ class MirrorEngine:
         """
         store, project_id = self._keeper.store(), question.project.id
         known = store.known
-        seen = _last_seen(known, project_id)
-        if not known or not seen or seen.has_changes or not _by_rollups(question, seen.calendar):
+        seen = last_seen(known, project_id)
+        if (
+            not known
+            or not seen
+            or seen.has_changes
+            or seen.calendar != of_project(question.project)
+        ):
             return None
         compiled = _compiled(question, seen.calendar)
         with self._explained(store), ExitStack() as stack:
@@ -201,7 +170,7 @@ class MirrorEngine:
             )
             if found is None:
                 return None
-            seen = replace(seen, look=looking.result() if freshness is Freshness.EXACT else None)
+            seen = seen.with_look(looking.result() if freshness is Freshness.EXACT else None)
             if seen.has_changes:
                 known.projects[project_id] = seen
                 return None
@@ -211,20 +180,20 @@ class MirrorEngine:
     @contextmanager
     def _seeing(
         self, question: Question[Any], freshness: Freshness
-    ) -> Iterator[tuple[Cursor, _Seen]]:
+    ) -> Iterator[tuple[Cursor, Seen]]:
         """A cursor that sees the file in one state, and what the question sees."""
         store, project_id = self._keeper.store(), question.project.id
         with self._explained(store), store.reading(self._timeout) as (cursor, state):
             known = store.known or Known(state)
             # Of another state it is nobody's to know: what is left in it is for nobody.
             projects = known.projects if known.state is state else {}
-            seen: _Seen = projects.get(project_id) or _read_calendar(cursor, state, project_id)
+            seen: Seen = projects.get(project_id) or first_seen(cursor, state, project_id)
             projects[project_id] = seen
             if freshness is Freshness.MIRROR:
-                yield cursor, replace(seen, look=None)
+                yield cursor, seen.with_look(None)
                 return
             with look(self._keeper.sessions, state, project_id, self._timeout) as above:
-                projects[project_id] = replace(seen, look=above)
+                projects[project_id] = seen.with_look(above)
                 yield cursor, projects[project_id]
 
     @contextmanager
@@ -246,7 +215,7 @@ class MirrorEngine:
                 "see that it runs and ask again"
             ) from error
 
-    def _meta(self, seen: _Seen, reason: str, started: float) -> Meta:
+    def _meta(self, seen: Seen, reason: str, started: float) -> Meta:
         if seen.look:
             as_of, lag = seen.look.as_of, 0.0
         else:
@@ -286,40 +255,6 @@ def _entered_meanwhile(
             wait([entering])
 
 
-def _last_seen(known: Known | None, project_id: int) -> _Seen | None:
-    """What was last seen of a project in the present state of the file, if anything was."""
-    return known.projects.get(project_id) if known else None
-
-
-def _read_calendar(cursor: Cursor, state: State, project_id: int) -> _Seen:
-    row = cursor.execute(written(_CALENDAR, {"project_id": project_id})).fetchone()
-    *calendar, changed_at = row or (None, 0)
-    return _Seen(state, Calendar(*calendar) if row else None, changed_at)
-
-
-def _by_rollups(question: Question[Any], calendar: Calendar | None) -> bool:
-    """Whether the roll-ups are by the question's calendar."""
-    return calendar == calendars.of_project(question.project)
-
-
-def _find_changes(cursor: Cursor, seen: _Seen, question: Question[Any], sql: str) -> None:
-    """Temporary tables of what lies above the tidemark, before the empty ones of the file."""
-    look = seen.look
-    assert look is not None  # noqa: S101 - the caller has looked
-    zones = {int(question.project.id): (seen.calendar or DEFAULT).timezone}
-    added, removed = look.added(), look.removed()
-    cursor.register("batch", changes.batch(added, removed, zones))
-    grains = sorted(set(_GRAIN.findall(sql)))
-    if "active_changes" in sql:
-        changes.find_active_changes(cursor, grains)
-    if "cohort_changes" in sql:
-        changes.find_cohort_changes(cursor, grains)
-    if "type_changes" in sql:
-        changes.find_type_changes(cursor)
-    if re.search(r"\bchanged\b", sql):
-        changes.find_changed(cursor)
-
-
 def _compiled(
     question: Question[Any], calendar: Calendar | None, cursor: Cursor | None = None
 ) -> _Compiled:
@@ -330,7 +265,7 @@ def _compiled(
     """
     given = {name: _plain(value) for name, value in question.parameters().items()}
     users, reason = 0, RAW
-    if _by_rollups(question, calendar) or cursor is None:
+    if calendar == of_project(question.project) or cursor is None:
         name, reason = question.name, ROLLUP
     else:
         users = _largest_key(cursor)

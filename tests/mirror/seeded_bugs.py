@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from analytics import sql
-from analytics.engines import mirrored
+from analytics.engines import mirrored, seen
 from analytics.engines.mirrored import MirrorEngine
+from analytics.engines.seen import first_seen
 from analytics.mirror import build, changes, history, look, sync
 from analytics.mirror.columns import SCHEMA
 from analytics.mirror.state import check
@@ -114,7 +115,7 @@ def _state_read_after_the_look(patch: Patch) -> None:
             mirrored.look(keeper.sessions, state, project, self._timeout) as above,
             keeper.store().reading(self._timeout) as (cursor, later),
         ):
-            yield cursor, replace(mirrored._read_calendar(cursor, later, project), look=above)
+            yield cursor, first_seen(cursor, later, project).with_look(above)
 
     patch.setattr(MirrorEngine, "_seeing", late)
 
@@ -173,11 +174,16 @@ def _state_kept(patch: Patch) -> None:
     patch.setattr(Store, "_seen_state", kept)
 
 
+def _changes_kept(patch: Patch) -> None:
+    """What was found above the tidemark is taken for all that ever will be there."""
+    patch.setattr(seen.Seen, "with_look", lambda self, look: replace(self, look=look))
+
+
 def _version_without_tidemark(patch: Patch) -> None:
     def data_version(sight: Any) -> str:
         return f"{sight.changed_at}.{sight.look.rows}.{sight.look.removals}"
 
-    patch.setattr(mirrored._Seen, "data_version", property(data_version))
+    patch.setattr(seen.Seen, "data_version", property(data_version))
 
 
 _BEFORE = " and ingest_xid < %(before)s::text::xid8"
@@ -216,12 +222,13 @@ BUGS: dict[str, Bug] = {
     "state is read after the look": _state_read_after_the_look,
     "a glimpse of the file is not checked": _glimpse_unchecked,
     "the state is not read again after a commit": _state_kept,
+    "what was found above the tidemark is kept": _changes_kept,
     "counts are not checked": _counts_not_checked,
     "tidemark is in force before its rows": _state_committed_first,
     "late events move nobody": in_sql("sync/people", " or day < first_day", ""),
-    "removals move nobody": in_sql("sync/people", "events < 0 or ", ""),
-    "users who may move are looked at in part": in_sql(
-        "sync/days", "where moves)", "where moves) and day >= (select min(day) from pairs)"
+    "removals move nobody": in_sql("sync/people", "events < 0 and day = first_day or ", ""),
+    "days that changed are not looked at": in_sql(
+        "sync/days", "day >= people.since", "day > people.since"
     ),
     "data version counts above an unknown tidemark": _version_without_tidemark,
 }

@@ -11,9 +11,9 @@ import pytest
 
 from analytics.engines.mirrored import MirrorEngine
 from analytics.engines.postgres import PostgresEngine
-from analytics.mirror.look import look
+from analytics.mirror.look import Look, look
 from analytics.mirror.store import Known, Store
-from tests.mirror.conftest import SHOP, WINDOW, Write, insert
+from tests.mirror.conftest import SHOP, WINDOW, Write, delete, insert
 from tests.mirror.hand_kept import HandKept
 
 Exact = Callable[[], None]
@@ -125,3 +125,28 @@ def test_a_sync_behind_the_look_changes_no_answer(
 
         monkeypatch.setattr("analytics.engines.mirrored.look", look_before_a_sync)
         assert mirror.engine.answer(question).rows == expected[-1]
+
+
+def test_what_lies_above_is_looked_up_once_and_again_when_it_has_changed(
+    mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    mirror.open_or_build()
+    reads: list[str] = []
+    added = Look.added
+    monkeypatch.setattr(Look, "added", lambda seen: reads.append("added") or added(seen))
+
+    steps: list[Callable[[], object]] = [
+        lambda: insert(writer, user="bob"),
+        lambda: insert(writer, 700, user="cid"),
+        lambda: delete(writer, number),
+        lambda: delete(writer, 700),
+    ]
+    for step in steps:
+        step()
+        reads.clear()
+        exact()
+        first = len(reads)
+        exact()
+        assert 0 < first == len(reads)

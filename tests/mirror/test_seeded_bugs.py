@@ -66,15 +66,16 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     ),
     "a glimpse of the file is not checked": (glimpse.test_a_sync_behind_the_look_changes_no_answer),
     "the state is not read again after a commit": LATE,
+    "what was found above the tidemark is kept": (
+        glimpse.test_what_lies_above_is_looked_up_once_and_again_when_it_has_changed
+    ),
     "counts are not checked": (
         history.test_removal_of_an_event_that_the_file_lacks_is_no_count_below_zero
     ),
     "tidemark is in force before its rows": crash.test_mirror_killed_at_any_step_goes_on,
     "late events move nobody": LATE,
     "removals move nobody": LATE,
-    "users who may move are looked at in part": (
-        writes.test_removal_of_a_later_event_leaves_the_cohort
-    ),
+    "days that changed are not looked at": (writes.test_removal_of_a_later_event_leaves_the_cohort),
     "data version counts above an unknown tidemark": (
         writes.test_data_version_tells_an_event_from_one_that_went_between_two_tidemarks
     ),
