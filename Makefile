@@ -68,8 +68,8 @@ format: $(VENV)/.dev  ## Format the code and mend what can be mended mechanicall
 lock:  ## Write the lock files anew from pyproject.toml (needs uv)
 	$(LOCK) --output-file requirements/runtime.txt
 	$(LOCK) --constraints requirements/runtime.txt --extra local --output-file requirements/local.txt
-	$(LOCK) --constraints requirements/local.txt --extra local --extra dev --output-file requirements/dev.txt
-	$(LOCK) --constraints requirements/dev.txt --extra local --extra dev --extra bench --output-file requirements/bench.txt
+	$(LOCK) --constraints requirements/local.txt --extra local --extra notebook --extra dev --output-file requirements/dev.txt
+	$(LOCK) --constraints requirements/dev.txt --extra local --extra notebook --extra dev --extra bench --output-file requirements/bench.txt
 
 clean:  ## Remove the environment and caches (never the data in .tidemark)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
