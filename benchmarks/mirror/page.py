@@ -147,7 +147,7 @@ def _freshness(freshness: dict[str, Any]) -> str:
 
 
 def _three(found: dict[str, float]) -> str:
-    return ", ".join(_ms(found[name]) for name in (EXACT, AGAIN, STALE))
+    return ", ".join(_ms(found[name]) for name in (EXACT, AGAIN, STALE) if name in found)
 
 
 def _keeping(result: Result) -> str:
