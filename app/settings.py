@@ -98,6 +98,20 @@ class Settings(BaseSettings):
     api_prefix: Prefix = Field(
         default="/api", description="Path before every API route; may be empty."
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that serve, each with a mirror and connections of its own.",
+    )
+    shutdown_notice: timedelta = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(minutes=5),
+        description="How long a server that is told to stop goes on taking connections while "
+        "/readyz says 503, for load balancers to turn away from it; in seconds or as an ISO 8601 "
+        "duration.",
+    )
     forwarded_allow_ips: str = Field(
         default="",
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses "
