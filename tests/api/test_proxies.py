@@ -15,7 +15,8 @@ SPOOFED = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Forwarded-Proto": 
 
 def seen(settings: Settings, caplog: pytest.LogCaptureFixture) -> tuple[str, httpx.Headers]:
     """The address that a request from 127.0.0.1 is taken to come from, and its answer's headers."""
-    with serving(settings) as (host, port), caplog.at_level(logging.INFO, "app.request_log"):
+    # The line is written after the answer, at the latest before the server has stopped.
+    with caplog.at_level(logging.INFO, "app.request_log"), serving(settings) as (host, port):
         answer = httpx.get(f"http://{host}:{port}/nowhere", headers=SPOOFED)
     (line,) = [record for record in caplog.records if record.message == "request"]
     return line.__dict__["address"], answer.headers
