@@ -12,6 +12,7 @@ from queue import Queue
 from threading import Event, Thread
 
 from pydantic import SecretStr
+from uvicorn.config import STARTUP_FAILURE
 
 from analytics.errors import Terminal
 from app import logs
@@ -105,8 +106,8 @@ def serve_until_stopped(
     with watched(settings, found, end), suppress(KeyboardInterrupt):
         try:
             server.run(sockets=[listener])
-        except SystemExit:
-            if server.started:
+        except SystemExit as error:
+            if error.code != STARTUP_FAILURE:
                 raise
     if not server.started:
         raise NotStarted
