@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from app import problems
 from app.lifespan import lifespan
 from app.observability import Metrics
-from app.routes import events, health, stats
+from app.routes import auth, events, health, invitations, projects, stats
 from app.settings import Settings
 
 
@@ -31,6 +31,6 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     metrics.instrument(app)
     app.include_router(health.router)
-    for topic in (events, stats):
+    for topic in (auth, projects, invitations, events, stats):
         app.include_router(topic.router, prefix=settings.api_prefix)
     return app

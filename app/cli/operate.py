@@ -6,6 +6,7 @@ import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from queue import Queue
 from threading import Event, Thread
 from typing import Annotated
@@ -23,7 +24,7 @@ from app.local.home import Home
 from app.local.servers import check
 from app.main import create_app
 from app.servers import Servers, servers
-from app.settings import Settings
+from app.settings import Registration, Settings
 
 HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on.  [env: API_HOST]")
@@ -44,6 +45,12 @@ class PortTaken(Terminal):
     """The port is in use by another program; choose another with --port."""
 
     code = "port_taken"
+
+
+class BenchmarkExposed(Terminal):
+    """BENCHMARK_TOKEN works on a loopback address only."""
+
+    code = "benchmark_exposed"
 
 
 class NotStarted(Terminal):
@@ -100,11 +107,28 @@ def migrate(
 
 
 def listening(settings: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings with the flags' host and port, where given."""
+    """The settings with the flags' host and port, where given.
+
+    Raises:
+        BenchmarkExposed: Others could use the token that skips the login.
+    """
     flags = {"api_host": host, "api_port": port}
-    return settings.model_copy(
+    found = settings.model_copy(
         update={name: value for name, value in flags.items() if value is not None}
     )
+    if found.benchmark_token is not None and not _is_loopback(found.api_host):
+        raise BenchmarkExposed(
+            f"BENCHMARK_TOKEN passes without a login, so it works on a loopback address only, not"
+            f" on {found.api_host}; unset it, or listen on 127.0.0.1."
+        )
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def bound_socket(settings: Settings) -> socket.socket:
@@ -149,9 +173,8 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
-    if found.local and settings.secret_key is None:
-        own = local_secret_key(Home(settings.tidemark_home))
-        settings = settings.model_copy(update={"secret_key": SecretStr(own)})
+    if found.local:
+        settings = _with_local_defaults(settings)
     secret_key(settings)  # here its refusal is one line, in uvicorn it would be a trace
     config = uvicorn.Config(
         create_app(settings.model_copy(update=urls)),
@@ -170,6 +193,14 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         server.run(sockets=[listener])
     if not server.started:
         raise NotStarted
+
+
+def _with_local_defaults(settings: Settings) -> Settings:
+    """On one's own machine a secret is made where none is given, and everybody may register."""
+    home = Home(settings.tidemark_home)
+    key = settings.secret_key or SecretStr(local_secret_key(home))
+    registration = settings.registration or Registration.OPEN
+    return settings.model_copy(update={"secret_key": key, "registration": registration})
 
 
 @contextmanager
