@@ -18,6 +18,7 @@ from app.accounts.errors import ProjectNeeded
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
 from app.limits import Payer, PayerKind, cost, payer_of
+from app.request_log import note
 from app.schemas.stats import EngineParameters
 
 bearer = HTTPBearer(
@@ -92,6 +93,7 @@ class Needs:
         held = await resources(request)
         chosen = None if project_id is None else ProjectId(project_id)
         caller = await held.authentication.caller(_credential(credentials), chosen)
+        note(project=caller.project.id, caller=caller.name)
         if self.permission not in CHARGED_BY_CONTENT:
             await held.throttle.charge(held.throttle.limits.requests, payer_of(caller))
         caller.require(self.permission)
@@ -118,6 +120,7 @@ async def signed_in(request: Request, credentials: Credentials) -> SignedIn:
     held = await resources(request)
     found = await held.authentication.signed_in(_credential(credentials))
     payer = Payer(PayerKind.USER, str(found.user_id))
+    note(caller=str(payer))
     await held.throttle.charge(held.throttle.limits.requests, payer)
     return found
 
@@ -164,6 +167,7 @@ async def answering(held: Held, request: Request, caller: Asker) -> Answering:
             held.engines.answer, question, asked.engine, asked.freshness
         )
         held.answers.answered(found)
+        note(engine=found.meta.engine, reason=found.meta.reason)
         return answered(question, found)
 
     return answer

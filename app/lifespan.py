@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypedDict
@@ -31,6 +36,7 @@ from app.limits import Limits
 from app.mirror_socket import served
 from app.mirroring import MirrorMetrics, duck_limits, keeper_of
 from app.observability import Metrics
+from app.pool_metrics import PoolMetrics, Pools, refreshing
 from app.quick_redis import QuickRedis
 from app.servers import given
 from app.settings import Registration, Settings
@@ -91,6 +97,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
     answers = MirrorMetrics(metrics.registry)
+    metrics.refreshes.append(answers.refresh)
     keeper = keeper_of(settings, servers, answers)
     if keeper is not None:
         stack.callback(keeper.close)
@@ -114,6 +121,8 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
     asyncio.get_running_loop().set_default_executor(threads)
+    PoolMetrics(Pools(accounts, events, questions, threads), metrics)
+    stack.enter_context(_background(refreshing(metrics)))
     return Resources(
         settings=settings,
         accounts=accounts,
@@ -156,6 +165,16 @@ def _authentication(settings: Settings, sign_in: SignIn) -> Authentication:
         sign_in.sessions,
         token.get_secret_value() if token is not None else None,
     )
+
+
+@contextmanager
+def _background(work: Coroutine[None, None, None]) -> Iterator[None]:
+    """The work goes on for as long as the block does."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _redis(url: str | None, stack: AsyncExitStack) -> QuickRedis | None:

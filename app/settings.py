@@ -8,13 +8,20 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from app.origins import origins_of
 from app.secret_files import SecretFiles
 
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
 
 
@@ -66,7 +73,8 @@ class Settings(BaseSettings):
     registration: Registration | None = Field(
         default=None,
         description="Who may register: `open` everybody, `invite` whoever has an invitation, "
-        "`closed` nobody. Unset: open with local servers, else invite.",
+        "`closed` nobody. Unset: open with local servers on a "
+        "loopback address, else invite.",
     )
     benchmark_token: SecretStr | None = Field(
         default=None,
@@ -117,6 +125,37 @@ class Settings(BaseSettings):
     )
     api_prefix: Prefix = Field(
         default="/api", description="Path before every API route; may be empty."
+    )
+    forwarded_allow_ips: str = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses "
+        "and networks with commas between them. Empty: nobody's, and callers are told apart by "
+        "their own address.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Websites whose scripts may call the API: `*`, origins with commas between "
+        "them, or a JSON list. Empty: none.",
+    )
+    cors_credentials: bool = Field(
+        default=False,
+        description="Whether browsers may send cookies along, for a proxy that asks for them; "
+        "CORS_ORIGINS must then name its origins, `*` and `null` are left out.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What GET /metrics must be asked with, as `Authorization: Bearer TOKEN`. "
+        "Unset: nobody gets them, except with local servers on a loopback address.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What a server logs to stderr, and what is graver."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="Form of a server's log; auto: text on a terminal, else JSON."
+    )
+    access_log: bool = Field(
+        default=True, description="Whether a server logs a line for each request."
     )
     max_body_size: int = Field(
         default=16 * 1024 * 1024,

@@ -105,3 +105,12 @@ class LastOwner(Terminal):
     """A project keeps at least one owner; make somebody else owner first, or delete the project."""
 
     code = "last_owner"
+
+
+class BenchmarkExposed(Terminal):
+    """BENCHMARK_TOKEN passes without a login: only with local servers, on a loopback address.
+
+    Unset it, or unset DATABASE_URL and listen on 127.0.0.1.
+    """
+
+    code = "benchmark_exposed"

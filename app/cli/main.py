@@ -6,7 +6,6 @@ interrupted.
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from analytics.errors import TidemarkError
+from app import logs
 from app.cli import load, mirror, operate, project, stats, up
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
@@ -49,11 +49,7 @@ def options(
     ] = False,
 ) -> None:
     """Options that go before the command."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    logs.configure("info" if verbose else "warning", as_json=False)
 
 
 def run() -> None:

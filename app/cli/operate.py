@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
@@ -16,9 +17,11 @@ import uvicorn
 from pydantic import SecretStr
 
 from analytics.errors import Terminal
+from app import logs
 from app.accounts.secret_key import local_secret_key, secret_key
 from app.cli.ready import ready_servers
 from app.database import migrate as schema
+from app.http_protocol import uvicorn_config
 from app.local.errors import ServerDied
 from app.local.home import Home
 from app.local.servers import check
@@ -45,12 +48,6 @@ class PortTaken(Terminal):
     """The port is in use by another program; choose another with --port."""
 
     code = "port_taken"
-
-
-class BenchmarkExposed(Terminal):
-    """BENCHMARK_TOKEN works on a loopback address only."""
-
-    code = "benchmark_exposed"
 
 
 class NotStarted(Terminal):
@@ -107,28 +104,11 @@ def migrate(
 
 
 def listening(settings: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings with the flags' host and port, where given.
-
-    Raises:
-        BenchmarkExposed: Others could use the token that skips the login.
-    """
+    """The settings with the flags' host and port, where given."""
     flags = {"api_host": host, "api_port": port}
-    found = settings.model_copy(
+    return settings.model_copy(
         update={name: value for name, value in flags.items() if value is not None}
     )
-    if found.benchmark_token is not None and not _is_loopback(found.api_host):
-        raise BenchmarkExposed(
-            f"BENCHMARK_TOKEN passes without a login, so it works on a loopback address only, not"
-            f" on {found.api_host}; unset it, or listen on 127.0.0.1."
-        )
-    return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def bound_socket(settings: Settings) -> socket.socket:
@@ -163,7 +143,7 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
     """Run the API on `listener` until Ctrl-C or SIGTERM; requests under way are finished first.
 
     Raises:
-        UnsafeSecretKey: SECRET_KEY can't be used.
+        UnsafeSecretKey, BenchmarkExposed: The settings can't be used.
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
@@ -173,19 +153,13 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
+    private = found.local and _is_private(listener)
     if found.local:
-        settings = _with_local_defaults(settings)
+        settings = _with_local_defaults(settings, private=private)
     secret_key(settings)  # here its refusal is one line, in uvicorn it would be a trace
-    config = uvicorn.Config(
-        create_app(settings.model_copy(update=urls)),
-        http="httptools",
-        loop="uvloop",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    server = uvicorn.Server(config)
+    logs.configure(settings.log_level, as_json=_as_json(settings))
+    app = create_app(settings.model_copy(update=urls), local=private)
+    server = uvicorn.Server(uvicorn_config(app, settings))
     gc.collect()
     gc.freeze()  # looking through all that was imported again holds a request up for 50 ms
     # uvicorn raises Ctrl-C again when it has stopped; here that is the ordinary end, not a failure.
@@ -195,12 +169,26 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         raise NotStarted
 
 
-def _with_local_defaults(settings: Settings) -> Settings:
-    """On one's own machine a secret is made where none is given, and everybody may register."""
+def _with_local_defaults(settings: Settings, *, private: bool) -> Settings:
+    """With one's own servers a secret is made where none is given.
+
+    Everybody may register, if that is everybody on this machine.
+    """
     home = Home(settings.tidemark_home)
     key = settings.secret_key or SecretStr(local_secret_key(home))
-    registration = settings.registration or Registration.OPEN
+    registration = settings.registration or (Registration.OPEN if private else None)
     return settings.model_copy(update={"secret_key": key, "registration": registration})
+
+
+def _is_private(listener: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _as_json(settings: Settings) -> bool:
+    if settings.log_format == "auto":
+        return not sys.stderr.isatty()
+    return settings.log_format == "json"
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def rows(size: int) -> str:
 
 @contextmanager
 def client_of(settings: Settings, **changes: Any) -> Iterator[TestClient]:
-    with TestClient(create_app(settings.model_copy(update=changes))) as client:
+    with TestClient(create_app(settings.model_copy(update=changes), local=True)) as client:
         yield client
 
 
