@@ -24,7 +24,7 @@ from app.local.home import Home
 from app.local.servers import check
 from app.main import create_app
 from app.servers import Servers
-from app.settings import Settings
+from app.settings import Registration, Settings
 
 WATCH_SECONDS = 1.0
 BACKLOG = 2048
@@ -82,13 +82,14 @@ def serve_until_stopped(
     `ready` is called once it answers; `stop` with a function that stops it from another thread.
 
     Raises:
-        UnsafeSecretKey: SECRET_KEY can't be used.
+        UnsafeSecretKey, BenchmarkExposed: The settings can't be used.
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
-    settings = served(settings, found)
+    private = found.local and is_private(listener)
+    settings = served(settings, found, private=private)
     configure_logs(settings)
-    app = create_app(settings, local=found.local and _is_private(listener))
+    app = create_app(settings, local=private)
     server = DrainingServer(
         uvicorn_config(app, settings),
         app.state.drain,
@@ -113,8 +114,8 @@ def serve_until_stopped(
         raise NotStarted
 
 
-def served(settings: Settings, found: Servers) -> Settings:
-    """The settings with the servers found, and a secret to sign tokens with.
+def served(settings: Settings, found: Servers, *, private: bool) -> Settings:
+    """The settings with the servers found, and what one's own servers need no setting for.
 
     Raises:
         UnsafeSecretKey: SECRET_KEY can't be used.
@@ -125,14 +126,25 @@ def served(settings: Settings, found: Servers) -> Settings:
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
-    if found.local and settings.secret_key is None:
-        urls["secret_key"] = SecretStr(local_secret_key(Home(settings.tidemark_home)))
+    if found.local:
+        settings = _with_local_defaults(settings, private=private)
     complete = settings.model_copy(update=urls)
     secret_key(complete)  # here its refusal is one line, in uvicorn it would be a trace
     return complete
 
 
-def _is_private(listener: socket.socket) -> bool:
+def _with_local_defaults(settings: Settings, *, private: bool) -> Settings:
+    """With one's own servers a secret is made where none is given.
+
+    Everybody may register, if that is everybody on this machine.
+    """
+    home = Home(settings.tidemark_home)
+    key = settings.secret_key or SecretStr(local_secret_key(home))
+    registration = settings.registration or (Registration.OPEN if private else None)
+    return settings.model_copy(update={"secret_key": key, "registration": registration})
+
+
+def is_private(listener: socket.socket) -> bool:
     """Whether only this machine reaches it."""
     return ip_address(listener.getsockname()[0]).is_loopback
 

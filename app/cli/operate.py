@@ -18,6 +18,7 @@ from app.serving import (
     address,
     bound_socket,
     configure_logs,
+    is_private,
     serve_until_stopped,
     served,
     watched,
@@ -52,7 +53,7 @@ def serve(host: HostOption = None, port: PortOption = None, workers: WorkersOpti
     if workers is not None:
         settings = settings.model_copy(update={"workers": workers})
     with bound_socket(settings) as listener, ready_servers(settings) as found:
-        served(settings, found)
+        served(settings, found, private=found.local and is_private(listener))
         typer.echo(f"Serving {address(listener)}{settings.api_prefix} - Ctrl-C stops")
         if settings.workers == 1:
             serve_until_stopped(settings, found, listener)
