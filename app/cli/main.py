@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command()(operate.serve)
+app.command(hidden=True)(operate.worker)
 app.command()(operate.migrate)
 app.command("import")(load.import_events)
 app.add_typer(stats.app, name="stats")
