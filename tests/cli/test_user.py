@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from app.accounts.errors import BenchmarkExposed
-from app.cli.operate import serve_until_stopped
 from app.local.servers import ServerUrls
 from app.main import create_app
 from app.servers import Servers
+from app.serving import serve_until_stopped
 from app.settings import Registration, Settings
 from tests.api.conftest import bearer, log_in
 from tests.cli.conftest import Tidemark
