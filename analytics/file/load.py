@@ -43,7 +43,7 @@ _LIMITS: Final = {
 _EVENTS: Final = """
 drop table events;
 create view events as
-select 1::integer as project_id, day, type_key, user_key, occurred_at from kept
+select {project_id}::integer as project_id, day, type_key, user_key, occurred_at from kept
 """
 _DICTIONARIES: Final = {"users": "delete from users", "event_types": "delete from event_types"}
 _YEARS: Final = "select distinct year(make_timestamp(us)) from staged where is_local = {local}"
@@ -61,7 +61,8 @@ class Loaded:
         events: how many are counted.
         duplicates: how many had the id of an earlier row.
         rejected: how many are no events, which only on_reject="skip" lets pass.
-        first, last: local days of the earliest and the latest event; None without events.
+        first, last: local days of the earliest and the latest event, or the nearest ones that can
+            be asked about; None without events.
     """
 
     rows: int
@@ -94,9 +95,15 @@ def load(
         events=rows - rejected - duplicates,
         duplicates=duplicates,
         rejected=rejected,
-        first=None if first is None else day_of_number(first),
-        last=None if last is None else day_of_number(last),
+        first=_askable(first),
+        last=_askable(last),
     )
+
+
+def _askable(number: int | None) -> date | None:
+    if number is None:
+        return None
+    return day_of_number(min(max(number, day_number(FIRST_DAY)), day_number(LAST_DAY)))
 
 
 def _stage(database: duckdb.DuckDBPyConnection, found: Columns, reading: Reading) -> int:
@@ -196,7 +203,8 @@ def _keep(database: duckdb.DuckDBPyConnection, project: Project) -> None:
     expression = _expression(known or [Offset(0, 0)])
     _run(database, "events", {"offset_us": expression, "first_day": str(day_number(first_day))})
     database.execute("drop table staged")
-    database.execute(_EVENTS)
+    database.execute("update users set project_id = ?", [project.id])
+    database.execute(_EVENTS.replace("{project_id}", f"{project.id:d}"))
     calendars.write(database, project.id, calendars.of_project(project), 0)
     rollups.rebuild(database, [project.id])
 

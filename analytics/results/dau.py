@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from analytics.questions.dau import DayUsers
-from analytics.results.markup import ACCENT, figure
+from analytics.results.markup import ACCENT, AVERAGE, figure
 from analytics.results.result import Result, charts, finished
 from analytics.results.tabular import came_about
 
@@ -53,14 +53,23 @@ class DauResult(Result[DayUsers]):
             alt.Tooltip("average:Q", format=",.1f", title="weekly average"),
         ]  # fmt: skip
         # Days as UTC, else the reader's own zone moves them.
-        x = alt.X("day:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(tickCount=8))
-        base = alt.Chart(alt.Data(values=values)).encode(x=x)
-        y = alt.Y("users:Q", title="users", scale=alt.Scale(zero=True, nice=True))
-        daily = base.mark_line(color=ACCENT, opacity=0.45, strokeWidth=1.2).encode(y=y)
-        points = base.mark_circle(color=ACCENT, opacity=0.7, size=18).encode(y=y, tooltip=tooltip)
-        weekly = base.mark_line(color="#d1605e", strokeWidth=2.5).encode(y="average:Q")
-        title = f"{self.title()}, and their weekly average"
-        return finished(daily + points + weekly, title, _WIDTH, 260)
+        x = alt.X(
+            "day:T",
+            title=None,
+            scale=alt.Scale(type="utc"),
+            axis=alt.Axis(format="%b %d", tickCount=8, labelFlush=False),
+        )
+        y = alt.Y("users:Q", title=None, axis=alt.Axis(domain=False, ticks=False, grid=True))
+        lines = alt.Scale(domain=["each day", "weekly average"], range=[ACCENT, AVERAGE])
+        legend = alt.Legend(title=None, orient="top", symbolType="stroke")
+        color = alt.Color("line:N", scale=lines, legend=legend)
+        base = alt.Chart(alt.Data(values=values)).encode(x=x, color=color)
+        day = base.transform_calculate(line="'each day'").encode(y=y)
+        week = base.transform_calculate(line="'weekly average'").encode(y="average:Q")
+        daily = day.mark_line(opacity=0.5, strokeWidth=1.2)
+        points = day.mark_circle(opacity=0.7, size=18).encode(tooltip=tooltip)
+        weekly = week.mark_line(strokeWidth=2.5)
+        return finished(daily + points + weekly, self.title(), _WIDTH, 240)
 
     def _repr_html_(self) -> str:
         return figure(self.title(), _sparkline(self), f"{self._summary()}. {came_about(self.meta)}")
@@ -97,5 +106,5 @@ def _sparkline(result: DauResult) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img">'
         f'<g fill="{ACCENT}" fill-opacity=".45">{bars}</g>'
-        f'<polyline points="{line}" fill="none" stroke="#d1605e" stroke-width="2"/></svg>'
+        f'<polyline points="{line}" fill="none" stroke="{AVERAGE}" stroke-width="2"/></svg>'
     )

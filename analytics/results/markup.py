@@ -11,6 +11,7 @@ from html import escape
 from typing import Final
 
 ACCENT: Final = "#2f6db5"
+AVERAGE: Final = "#d1605e"
 _ACCENT_RGB: Final = "47, 109, 181"
 HATCH: Final = (
     "repeating-linear-gradient(135deg, transparent 0 4px, rgba(128, 128, 128, .55) 4px 5px)"
@@ -43,20 +44,20 @@ def cell(text: str, style: str = "", title: str = "", tag: str = "td") -> str:
 
 
 def head(names: Sequence[str], align: Sequence[str]) -> str:
-    """A row of headings, each "left" or "right"."""
-    return "<tr>" + "".join(
+    """The cells of a row of headings, each "left" or "right"."""
+    return "".join(
         cell(name, f"text-align: {side}; font-weight: 600; opacity: .75;", tag="th")
         for name, side in zip(names, align, strict=True)
     )
 
 
 def table(rows: Iterable[str]) -> str:
-    """A table of rows that begin with <tr>."""
+    """A table of rows, each the cells of one."""
     style = (
         "border-collapse: separate; border-spacing: 2px; font-variant-numeric: tabular-nums; "
         "font-size: 13px; margin: 4px 0;"
     )
-    return f'<table style="{style}">{"".join(rows)}</table>'
+    return f'<table style="{style}">{"".join(f"<tr>{each}</tr>" for each in rows)}</table>'
 
 
 def figure(title: str, body: str, note: str) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import altair as alt
 
 _STEP_X, _STEP_Y = 46, 25
-# Strokes from edge to edge of a cell, in halves of its height from its middle.
-_HATCHED = "M-1.7,1L-.1,-1M-.8,1L.8,-1M.1,1L1.7,-1"
+# Strokes across a cell, in halves of its height from its middle.
+_HATCHED = "M-2,.1L-.9,-1M-1.9,1L.1,-1M-.9,1L1.1,-1M.1,1L2,-.9M1.1,1L2,.1"
 
 _SCHEMA = pa.schema(
     {
@@ -100,7 +100,7 @@ class RetentionResult(Result[Cohort]):
             if any(not each["complete"] for each in begun)
             else ""
         )
-        title = alt.Title(self.title(), subtitle=f"Rows are the weeks of a first event.{note}")
+        title = alt.Title(self.title(), subtitle=f"Rows: week of the first event (users).{note}")
         return finished(cells + hatches + numbers, title, alt.Step(_STEP_X), alt.Step(_STEP_Y))
 
     def _repr_html_(self) -> str:
@@ -108,8 +108,7 @@ class RetentionResult(Result[Cohort]):
         names = ("week of", "users", *map(str, weeks))
         strongest = _strongest(self.rows)
         lines = (
-            "<tr>"
-            + cell(row.cohort.isoformat(), "text-align: left;")
+            cell(row.cohort.isoformat(), "text-align: left;")
             + cell(f"{row.size:,}", "text-align: right;")
             + "".join(_shaded(row, each, strongest) for each in row.weeks)
             for row in self.rows
@@ -134,7 +133,7 @@ def _strongest(rows: tuple[Cohort, ...]) -> float:
 
 
 def _label(row: Cohort) -> str:
-    return f"{row.cohort}   {row.size:,} users"
+    return f"{row.cohort} ({row.size:,})"
 
 
 def _drawn(row: Cohort, each: Cell) -> dict[str, Any]:
@@ -145,7 +144,9 @@ def _drawn(row: Cohort, each: Cell) -> dict[str, Any]:
 def _shaded(row: Cohort, each: Cell, strongest: float) -> str:
     if each.percent is None:
         return cell("")
-    style = f"text-align: right; border-radius: 3px; {shade(each.percent / strongest)}"
+    style = (
+        f"text-align: right; min-width: 34px; border-radius: 3px; {shade(each.percent / strongest)}"
+    )
     title = f"{each.active:,} of {row.size:,} users"
     if not each.complete:
         style += f" background-image: {HATCH};"

@@ -56,8 +56,7 @@ class StatementResult(Tabular):
         shown = self.table.slice(0, _SHOWN)
         sides = ["right" if _is_number(column.type) else "left" for column in shown.columns]
         lines = (
-            "<tr>"
-            + "".join(
+            "".join(
                 cell("" if value is None else str(value), f"text-align: {side};")
                 for value, side in zip(row.values(), sides, strict=True)
             )

@@ -40,18 +40,19 @@ class Tabular(ABC):
         """What the result shows, in a few words."""
 
     def pandas(self) -> pd.DataFrame:
-        """The rows as a pandas data frame: days are dates, missing numbers are <NA>.
+        """The rows as a pandas data frame: days are datetime64, missing numbers <NA>.
 
         Raises:
             MissingPackage: pandas is not installed.
         """
         pandas = package("pandas", "pandas", "A data frame")
         frame: pd.DataFrame = self.arrow().to_pandas(
+            date_as_object=False,
             types_mapper={
                 pa.int64(): pandas.Int64Dtype(),
                 pa.float64(): pandas.Float64Dtype(),
                 pa.bool_(): pandas.BooleanDtype(),
-            }.get
+            }.get,
         )
         return frame
 

@@ -38,7 +38,7 @@ class TopEventsResult(Result[EventCount]):
         alt = charts()
         values = [row.as_json() for row in self.rows]
         base = alt.Chart(alt.Data(values=values)).encode(
-            x=alt.X("count:Q", title="events", axis=alt.Axis(format="~s", tickCount=6)),
+            x=alt.X("count:Q", axis=None),
             y=alt.Y(
                 "event_type:N",
                 title=None,
@@ -56,8 +56,7 @@ class TopEventsResult(Result[EventCount]):
     def _repr_html_(self) -> str:
         most = max((row.count for row in self.rows), default=1)
         lines = (
-            "<tr>"
-            + cell(row.event_type, "text-align: left;")
+            cell(row.event_type, "text-align: left;")
             + cell(f"{row.count:,}", "text-align: right;")
             + f'<td style="border: 0; padding: 3px 0;"><div style="background: {ACCENT};'
             f" opacity: .7; height: 12px; border-radius: 2px;"

@@ -3,5 +3,5 @@
 -- takes: staged
 -- relies on: one pass over one column
 insert into users
-select row_number() over () as user_key, 1 as project_id, user_id, null as first_day
+select row_number() over () as user_key, null as project_id, user_id, null as first_day
 from (select distinct user_id from staged) as sent
