@@ -1,24 +1,32 @@
-"""What routes ask for, as annotated types: `caller: Reader`, `answer: Answer`."""
+"""What routes ask for, as annotated types: `caller: Asker`, `answer: Answer`."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import Field
 
 from analytics.engines.protocol import Freshness
+from analytics.events import ProjectId
+from analytics.project import LARGEST_ID
 from analytics.questions.question import Question
-from app.accounts.keys import KeyHolder, Scope
+from app.accounts.access import Caller, Permission, ProjectNeeded
+from app.accounts.authentication import SignedIn
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
-from app.problems import Forbidden, Unauthenticated
+from app.limits import Payer, PayerKind, cost, payer_of
+from app.request_log import note
 from app.schemas.stats import EngineParameters
 
 bearer = HTTPBearer(
-    scheme_name="API key", description="`tidemark key create` prints one.", auto_error=False
+    scheme_name="Key or token",
+    description="An API key (`tidemark key create` prints one), or the access token that "
+    "`POST /auth/login` answers with.",
+    auto_error=False,
 )
+Number = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 
 
 async def resources(request: Request) -> Resources:
@@ -35,41 +43,100 @@ Held = Annotated[Resources, Depends(resources)]
 
 
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+NamedByHeader = Annotated[
+    Number | None, Header(description="Which of the caller's projects the request is about.")
+]
+NamedByQuery = Annotated[
+    Number | None, Query(description="The same as the header X-Project.", alias="project")
+]
+# What these cost is known, and charged, when the request's content has been looked at.
+CHARGED_BY_CONTENT: Final = frozenset({Permission.SEND_EVENTS, Permission.ASK_QUESTIONS})
+NamedByPath = Annotated[Number, Path(description="The project's id.")]
 
 
-async def key_holder(
-    request: Request, credentials: HTTPAuthorizationCredentials | None
-) -> KeyHolder:
-    """Whoever the request's key lets in.
+class Needs:
+    """A dependency: who calls, in the project they name, with the permission that the route needs.
 
     Raises:
-        Unauthenticated: No key, or one that is unknown, revoked or expired. Which of these is not
-            told.
+        Unauthenticated, UnknownProject, ProjectNeeded, RedisAway: See
+            `Authentication.caller`.
+        Forbidden: The caller's scope or role does not allow it.
+        Throttled: They ask too often.
     """
-    if credentials is None:
-        raise Unauthenticated
-    holder = await (await resources(request)).keys.ask(credentials.credentials)
-    if holder is None:
-        raise Unauthenticated(
-            "This API key is unknown, revoked or expired; `tidemark key create` makes one."
-        )
-    return holder
 
+    def __init__(self, permission: Permission) -> None:
+        """Takes what the route does."""
+        self.permission = permission
 
-def _with_scope(scope: Scope) -> Callable[[Request, Credentials], Awaitable[KeyHolder]]:
-    async def check(request: Request, credentials: Credentials) -> KeyHolder:
-        holder = await key_holder(request, credentials)
-        if holder.scope is not scope:
-            raise Forbidden(
-                f"This key has the scope {holder.scope}; this needs a key of the scope {scope}."
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Credentials,
+        x_project: NamedByHeader = None,
+        named: NamedByQuery = None,
+    ) -> Caller:
+        """The caller in the project of the header or query, else in their only one."""
+        if x_project is not None and named is not None and x_project != named:
+            raise ProjectNeeded(
+                f"The header names project {x_project}, the query project {named}; name one.",
+                field="project",
             )
-        return holder
+        return await self._check(request, credentials, x_project or named)
 
-    return check
+    async def _check(
+        self,
+        request: Request,
+        credentials: HTTPAuthorizationCredentials | None,
+        project_id: int | None,
+    ) -> Caller:
+        held = await resources(request)
+        chosen = None if project_id is None else ProjectId(project_id)
+        caller = await held.authentication.caller(_credential(credentials), chosen)
+        note(project=caller.project.id, caller=caller.name)
+        if self.permission not in CHARGED_BY_CONTENT:
+            await held.throttle.charge(held.throttle.limits.requests, payer_of(caller))
+        caller.require(self.permission)
+        return caller
 
 
-Reader = Annotated[KeyHolder, Depends(_with_scope(Scope.READ))]
-Writer = Annotated[KeyHolder, Depends(_with_scope(Scope.INGEST))]
+class NeedsInPath(Needs):
+    """The same for routes below /projects/{project_id}."""
+
+    async def __call__(  # type: ignore[override] # FastAPI reads the parameters of each
+        self, request: Request, credentials: Credentials, project_id: NamedByPath
+    ) -> Caller:
+        """The caller in the project of the path."""
+        return await self._check(request, credentials, project_id)
+
+
+async def signed_in(request: Request, credentials: Credentials) -> SignedIn:
+    """The user whose access token the request has, whatever the project.
+
+    Raises:
+        Unauthenticated, RedisAway: See `Authentication.signed_in`.
+        Throttled: They ask too often.
+    """
+    held = await resources(request)
+    found = await held.authentication.signed_in(_credential(credentials))
+    payer = Payer(PayerKind.USER, str(found.user_id))
+    note(caller=str(payer))
+    await held.throttle.charge(held.throttle.limits.requests, payer)
+    return found
+
+
+def _credential(credentials: HTTPAuthorizationCredentials | None) -> str | None:
+    return None if credentials is None else credentials.credentials
+
+
+Sender = Annotated[Caller, Depends(Needs(Permission.SEND_EVENTS))]
+Asker = Annotated[Caller, Depends(Needs(Permission.ASK_QUESTIONS))]
+ProjectViewer = Annotated[Caller, Depends(NeedsInPath(Permission.SEE_PROJECT))]
+KeyManager = Annotated[Caller, Depends(NeedsInPath(Permission.MANAGE_KEYS))]
+MemberManager = Annotated[Caller, Depends(NeedsInPath(Permission.MANAGE_MEMBERS))]
+ProjectManager = Annotated[Caller, Depends(NeedsInPath(Permission.MANAGE_PROJECT))]
+ProjectDeleter = Annotated[Caller, Depends(NeedsInPath(Permission.DELETE_PROJECT))]
+Eraser = Annotated[Caller, Depends(NeedsInPath(Permission.ERASE_USERS))]
+User = Annotated[SignedIn, Depends(signed_in)]
 
 
 class Answering(Protocol):
@@ -79,10 +146,17 @@ class Answering(Protocol):
         """The answer, or 304 if the caller has it already. Raises what the engine raises."""
 
 
-async def answering(held: Held, request: Request) -> Answering:
-    """Engines are synchronous: each question gets a thread, and few at once."""
+async def answering(held: Held, request: Request, caller: Asker) -> Answering:
+    """Engines are synchronous: each question gets a thread, and few at once.
+
+    The caller is charged what the question costs.
+    """
 
     async def answer(question: Question[Any], asked: EngineParameters) -> Response:
+        stats = held.throttle.limits.stats
+        # However long a question is, it can be asked.
+        points = min(cost(question, asked.engine), stats.rate.burst)
+        await held.throttle.charge(stats, payer_of(caller), points)
         known = request.headers.get("if-none-match")
         if known is not None and asked.freshness is Freshness.EXACT:
             meta = await held.questions.run(held.engines.version, question, asked.engine)
@@ -92,6 +166,7 @@ async def answering(held: Held, request: Request) -> Answering:
             held.engines.answer, question, asked.engine, asked.freshness
         )
         held.answers.answered(found)
+        note(engine=found.meta.engine, reason=found.meta.reason)
         return answered(question, found)
 
     return answer

@@ -12,13 +12,14 @@ from typing import Any, Final
 import asyncpg
 from fastapi import Request
 
-from app.accounts.keys import KeyHolder
+from app.accounts.access import Caller
 from app.body import BodyLimits, BodyStream, TooLarge, whole_body
+from app.limits import payer_of
 from app.media import JSON, announced
 from app.observability import Metrics
 from app.problems import Busy, TooMany
 from app.settings import Settings
-from app.throttle import EventThrottle
+from app.throttle import Throttle
 from ingest.errors import ContentTooLarge, InvalidEvents
 from ingest.load import LoadOptions
 from ingest.outcome import SmallResult, Way
@@ -47,7 +48,7 @@ class Intake:
         self,
         settings: Settings,
         pool: asyncpg.Pool,
-        throttle: EventThrottle | None,
+        throttle: Throttle,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -63,12 +64,12 @@ class Intake:
         )
         self._small = SmallWriter(pool, self._rules, committed=metrics.count_batch)
 
-    async def take(self, caller: KeyHolder, request: Request, on_reject: OnReject) -> Document:
+    async def take(self, caller: Caller, request: Request, on_reject: OnReject) -> Document:
         """Puts the events of a request into the table of the caller's project.
 
         Raises:
             UnsupportedType, TooLarge, ContentTooLarge, TooMany, SlowBody, BrokenBody, Throttled,
-            Busy: About the body as a whole.
+            RedisAway, Busy: About the body as a whole.
             InvalidInput: It is not what it claims to be.
             InvalidEvents: Some of its events are none, and that is to keep all others out.
             TidemarkError: It can't be written; see SmallWriter.write and load_whole.
@@ -88,7 +89,7 @@ class Intake:
                 raise ContentTooLarge(f"{error} (MAX_CONTENT_SIZE is {limit})") from error
 
     async def _take_json(
-        self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
+        self, caller: Caller, request: Request, what: Announced, on_reject: OnReject
     ) -> Document:
         limit = self._settings.max_body_size
         body = await whole_body(request, BodyLimits(limit, "MAX_BODY_SIZE", self._patience))
@@ -102,18 +103,16 @@ class Intake:
                 f"The request holds {batch.rows:,} events; MAX_JSON_EVENTS allows"
                 f" {self._settings.max_json_events:,}; send it in parts, or as NDJSON"
             )
-        if self._throttle is not None:
-            await self._throttle.charge(caller.key_id, batch.rows)
+        await self._charge(caller, batch.rows)
         result = await self._small.write(caller.project.id, batch, on_reject)
         self._metrics.count_small(what.format.name, result)
         return _by_id(result, on_reject)
 
     async def _take_bulk(
-        self, caller: KeyHolder, request: Request, what: Announced, on_reject: OnReject
+        self, caller: Caller, request: Request, what: Announced, on_reject: OnReject
     ) -> Document:
         settings = self._settings
-        if self._throttle is not None:
-            await self._throttle.charge(caller.key_id, 1)
+        await self._charge(caller, 1)
         limits = BodyLimits(settings.max_bulk_size, "MAX_BULK_SIZE", self._patience)
         read = SourceOptions(
             max_content_bytes=settings.max_content_size,
@@ -153,10 +152,12 @@ class Intake:
         finally:
             self._turns.release()
 
-    def _charged(self, caller: KeyHolder, source: Source) -> Source:
-        if self._throttle is None:
-            return source
-        charge = partial(self._throttle.wait_and_charge, caller.key_id)
+    async def _charge(self, caller: Caller, rows: int) -> None:
+        await self._throttle.charge(self._throttle.limits.events, payer_of(caller), rows)
+
+    def _charged(self, caller: Caller, source: Source) -> Source:
+        limit = self._throttle.limits.events
+        charge = partial(self._throttle.wait_and_charge, limit, payer_of(caller))
         loop = asyncio.get_running_loop()
         return _ChargedSource(
             source, lambda rows: asyncio.run_coroutine_threadsafe(charge(rows), loop).result()

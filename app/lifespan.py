@@ -4,31 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
-from functools import partial
+from datetime import timedelta
 from typing import TypedDict
 
 import asyncpg
 from anyio import to_thread
 from fastapi import FastAPI
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
-from app.accounts.keys import KeyHolder, key_holders
+from app.accounts.authentication import Authentication
+from app.accounts.secret_key import secret_key
+from app.accounts.sessions import TokenCache
+from app.accounts.tokens import Signer
+from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.intake import Intake
+from app.limits import Limits
 from app.mirror_socket import served
 from app.mirroring import MirrorMetrics, duck_limits, keeper_of
 from app.observability import Metrics
+from app.pool_metrics import PoolMetrics, Pools, refreshing
+from app.quick_redis import QuickRedis
 from app.servers import given
 from app.settings import Settings
-from app.throttle import EventThrottle, throttle_client
-from app.together import Together
+from app.throttle import Throttle
 from app.turns import Turns
 
 OTHER_THREADS = 8
@@ -47,8 +57,11 @@ class Resources:
     keeper: Keeper | None
     answers: MirrorMetrics
     questions: Turns
-    redis: Redis | None
-    keys: Together[str, KeyHolder | None]
+    redis: QuickRedis | None
+    throttle: Throttle
+    attempts: Attempts | None
+    sessions: TokenCache
+    authentication: Authentication
     intake: Intake
 
 
@@ -74,10 +87,12 @@ def lifespan(
 async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Resources:
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
+    signer = Signer(secret_key(settings))
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
     answers = MirrorMetrics(metrics.registry)
+    metrics.refreshes.append(answers.refresh)
     keeper = keeper_of(settings, servers, answers)
     if keeper is not None:
         stack.callback(keeper.close)
@@ -92,27 +107,52 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     stack.callback(engines.close)
     if keeper is not None:
         stack.enter_context(served(keeper, engines))
-    redis = None
-    if servers.redis is not None:
-        redis = Redis.from_url(servers.redis, socket_timeout=0.5, socket_connect_timeout=0.5)
-        stack.push_async_callback(redis.aclose)
+    redis = _redis(servers.redis, stack)
+    throttle = Throttle(redis, Limits.of(settings), metrics)
+    attempts = Attempts(redis, throttle, settings.auth_longest_wait) if redis else None
     questions = Turns(settings.questions_at_once, settings.questions_waiting)
-    keys = Together[str, KeyHolder | None](partial(key_holders, accounts))
-    intake = Intake(settings, events, _throttle(servers.redis, settings, metrics, stack), metrics)
+    sessions = TokenCache(
+        redis,
+        idle=timedelta(days=settings.refresh_ttl_days),
+        longest=timedelta(days=settings.session_ttl_days),
+    )
+    intake = Intake(settings, events, throttle, metrics)
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
     asyncio.get_running_loop().set_default_executor(threads)
+    PoolMetrics(Pools(accounts, events, questions, threads), metrics)
+    stack.enter_context(_background(refreshing(metrics)))
     return Resources(
-        settings, accounts, events, engines, keeper, answers, questions, redis, keys, intake
+        settings=settings,
+        accounts=accounts,
+        events=events,
+        engines=engines,
+        keeper=keeper,
+        answers=answers,
+        questions=questions,
+        redis=redis,
+        throttle=throttle,
+        attempts=attempts,
+        sessions=sessions,
+        authentication=Authentication(accounts, signer, sessions),
+        intake=intake,
     )
 
 
-def _throttle(
-    url: str | None, settings: Settings, metrics: Metrics, stack: AsyncExitStack
-) -> EventThrottle | None:
+@contextmanager
+def _background(work: Coroutine[None, None, None]) -> Iterator[None]:
+    """The work goes on for as long as the block does."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _redis(url: str | None, stack: AsyncExitStack) -> QuickRedis | None:
     if url is None:
-        log.warning("throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept")
+        log.warning("redis.none", extra={"why": "REDIS_URL is not set: no limit on keys is kept"})
         return None
-    redis = throttle_client(url)
+    redis = QuickRedis(url)
     stack.push_async_callback(redis.aclose)
-    return EventThrottle(redis, settings.rate_limit, metrics)
+    return redis

@@ -7,16 +7,21 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app import problems
+from app.cors import add_cors
+from app.edge import DOCUMENTATION, BodyGuard, Crashes, Edge
 from app.lifespan import lifespan
 from app.observability import Metrics
+from app.paths import Paths
+from app.request_log import RequestLog
 from app.routes import events, health, stats
 from app.settings import Settings
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
     """The application for these settings, which must name the servers.
 
-    Nothing connects before it is started.
+    Nothing connects before it is started. `local` says that the servers are Tidemark's own, and
+    that only their machine is listened to: the documentation and metrics are then open to all.
     """
     metrics = Metrics()
     app = FastAPI(
@@ -27,9 +32,26 @@ def create_app(settings: Settings) -> FastAPI:
         # A redirect would let any path into the metrics' labels, and clients lose their body on the
         # way.
         redirect_slashes=False,
+        # The page loads its scripts from a CDN, and both tell strangers what there is to try.
+        docs_url=DOCUMENTATION if local else None,
+        openapi_url="/openapi.json" if local else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
+    paths = app.state.paths = Paths(app)
     problems.install(app)
-    metrics.instrument(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(Crashes)
+    app.add_middleware(
+        BodyGuard,
+        patience=settings.body_timeout.total_seconds(),
+        own_limits=f"{settings.api_prefix}{events.router.prefix}",
+    )
+    metrics.instrument(app, token=settings.metrics_token, local=local)
+    add_cors(app, settings.cors_origins, credentials=settings.cors_credentials)
+    app.add_middleware(Edge, paths=paths)
+    app.add_middleware(RequestLog, paths=paths, lines=settings.access_log)
     app.include_router(health.router)
     for topic in (events, stats):
         app.include_router(topic.router, prefix=settings.api_prefix)

@@ -26,15 +26,17 @@ class MirrorMetrics:
         """Takes the registry that /metrics answers from; without one nobody will."""
         registry = registry or CollectorRegistry()
         self._synced: Synced | None = None
-        lag = Gauge(
+        self.lag = Gauge(
             "mirror_lag_seconds",
-            "How far the mirror is behind Postgres; exact answers are never.",
+            "How far the mirror is behind Postgres; exact answers are never. Of several workers'"
+            " the one that is furthest.",
+            multiprocess_mode="livemax",
             registry=registry,
         )
-        lag.set_function(self._lag)
         self.tail = Gauge(
             "mirror_tail_rows",
             "Events above the tidemark when it was last moved, counted up to 300,001.",
+            multiprocess_mode="livemax",
             registry=registry,
         )
         self.seconds = Histogram(
@@ -95,10 +97,10 @@ class MirrorMetrics:
         """Counts an answer."""
         self.answers.labels(answer.meta.engine, answer.meta.reason).inc()
 
-    def _lag(self) -> float:
-        """NaN, as Prometheus writes what nobody knows, before the first sync."""
+    def refresh(self) -> None:
+        """Sets what changes by itself; NaN, as Prometheus writes it, before the first sync."""
         seconds = age(self._synced.as_of, datetime.now(UTC)) if self._synced else None
-        return float("nan") if seconds is None else seconds
+        self.lag.set(float("nan") if seconds is None else seconds)
 
 
 def keeper_of(settings: Settings, servers: Servers, metrics: MirrorMetrics) -> Keeper | None:

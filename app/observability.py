@@ -2,17 +2,26 @@
 
 `ingest` knows no metrics: what is counted here comes from its results and reports. Labels take few
 values, all of them ours.
+
+With several worker processes prometheus_client keeps every value in files of
+PROMETHEUS_MULTIPROC_DIR, which must be set before Python starts, and whichever worker is asked
+adds them up. So a gauge says by `multiprocess_mode` how (always a `live` one: what a dead process
+held is gone), and its value is set, never computed when it is read: `refreshes` are called before
+each answer and, for the other workers' sake, every few seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from secrets import compare_digest
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_fastapi_instrumentator import Instrumentator
+from pydantic import SecretStr
 
+from app.accounts.access import Forbidden, Unauthenticated
 from ingest.outcome import SmallResult, Way
 from ingest.rejects import Reject
 from ingest.report import Report
@@ -27,6 +36,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.refreshes: list[Callable[[], None]] = []
         self.events = Counter(
             "events",
             "Events by what became of them: inserted, duplicate, rejected.",
@@ -56,22 +66,44 @@ class Metrics:
             buckets=ROWS,
             registry=self.registry,
         )
-        self.throttled = Counter(
-            "throttled_requests", "Requests refused with 429.", registry=self.registry
+        self.throttle = Counter(
+            "throttle_decisions",
+            "Charges by limit and what became of them: allowed, refused, and without Redis"
+            " passed (keys) or closed (everybody else).",
+            ["limit", "outcome"],
+            registry=self.registry,
         )
-        self.unthrottled = Counter(
-            "throttle_unavailable",
-            "Charges that let events pass because Redis did not answer.",
+        self.auth = Counter(
+            "auth_outcomes",
+            "What became of requests to sign in and the like, by action and outcome.",
+            ["action", "outcome"],
             registry=self.registry,
         )
 
-    def instrument(self, app: FastAPI) -> None:
-        """Counts the app's requests, and answers GET /metrics."""
+    def instrument(self, app: FastAPI, *, token: SecretStr | None, local: bool) -> None:
+        """Counts the app's requests, and answers GET /metrics to who has the token.
+
+        Without a token that is nobody, or with `local` everybody.
+        """
+
+        async def admitted(request: Request) -> None:
+            if token is not None:
+                expected = f"Bearer {token.get_secret_value()}"
+                given = request.headers.get("authorization", "")
+                if not compare_digest(given.encode(), expected.encode()):
+                    raise Unauthenticated("The metrics are shown to who sends METRICS_TOKEN.")
+            elif not local:
+                raise Forbidden("The metrics are shown to nobody until METRICS_TOKEN is set.")
+            for refresh in self.refreshes:
+                refresh()
+
         Instrumentator(
             excluded_handlers=[f"^{PATH}$"],
             registry=self.registry,
             should_group_untemplated=True,
-        ).instrument(app).expose(app, endpoint=PATH, include_in_schema=False)
+        ).instrument(app).expose(
+            app, endpoint=PATH, include_in_schema=False, dependencies=[Depends(admitted)]
+        )
 
     @contextmanager
     def processed(self, source: str) -> Iterator[None]:

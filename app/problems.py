@@ -18,8 +18,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from analytics import errors
+from app.accounts.access import Forbidden, ProjectNeeded, Unauthenticated
 from app.accounts.projects import InvalidProject, ProjectExists
 from app.body import BrokenBody, SlowBody, TooLarge
+from app.request_log import note
 from ingest.errors import ContentTooLarge, InputEndedBadly, InvalidEvents, LoadRefused
 from ingest.outcome import EventsRefused
 
@@ -29,18 +31,6 @@ USAGE, FAILURE, REJECTS, INTERRUPTED = 2, 1, 3, 130
 REJECTS_LISTED = 100
 
 log = logging.getLogger(__name__)
-
-
-class Forbidden(errors.Terminal):
-    """The key's scope does not allow this."""
-
-    code = "forbidden"
-
-
-class Unauthenticated(errors.Terminal):
-    """A valid API key is needed: send it as `Authorization: Bearer KEY`."""
-
-    code = "unauthenticated"
 
 
 class UnsupportedType(errors.Terminal):
@@ -56,7 +46,7 @@ class TooMany(errors.Terminal):
 
 
 class Throttled(errors.Transient):
-    """The key has sent too much; wait as long as Retry-After says."""
+    """The caller has asked for too much; wait as long as Retry-After says."""
 
     code = "throttled"
 
@@ -64,6 +54,12 @@ class Throttled(errors.Transient):
         """Takes the headers that say when to come again."""
         super().__init__(message)
         self.headers = headers
+
+
+class RedisAway(errors.Transient):
+    """Redis does not answer, and what is asked for needs it; try again in a moment."""
+
+    code = "redis_unavailable"
 
 
 class Busy(errors.Transient):
@@ -99,6 +95,7 @@ OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
     ProjectExists: Outcome(HTTPStatus.CONFLICT, FAILURE),
     Unauthenticated: Outcome(HTTPStatus.UNAUTHORIZED, FAILURE),
     Forbidden: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    ProjectNeeded: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
     UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
     ImportInterrupted: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, INTERRUPTED),
     TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
@@ -143,11 +140,10 @@ def outcome_of(error: errors.TidemarkError) -> Outcome:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app`, expected or not, answer as a problem."""
+    """Makes every error of `app` that is expected answer as a problem; `edge` does the others."""
     app.add_exception_handler(errors.TidemarkError, _tidemark_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _crash)
 
 
 def response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -183,9 +179,9 @@ def _problem(status: HTTPStatus, detail: str, code: str, **more: Any) -> Problem
     )
 
 
-async def _tidemark_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, errors.TidemarkError)  # noqa: S101 - registered for this type
-    log.info("request.refused code=%s path=%s", error.code, request.url.path)
+def response_of(error: errors.TidemarkError) -> JSONResponse:
+    """An expected error as an HTTP answer."""
+    note(code=error.code)
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
@@ -199,26 +195,54 @@ async def _tidemark_error(request: Request, error: Exception) -> JSONResponse:
     return response(problem_of(error), headers)
 
 
+def response_with(
+    status: HTTPStatus, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """What HTTP itself refuses, as an answer: its code is the status in words."""
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    note(code=code)
+    return response(_problem(status, detail, code), headers)
+
+
+async def crash(request: Request, error: Exception) -> JSONResponse:
+    """An error that nobody expected: its trace is logged, and nothing of it is told."""
+    log.error(
+        "request.crashed",
+        extra={"method": request.method, "path": request.url.path},
+        exc_info=error,
+    )
+    detail = "Something went wrong on our side; the log of the server says what."
+    return response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error"))
+
+
+async def _tidemark_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.TidemarkError)  # noqa: S101 - registered for this type
+    return response_of(error)
+
+
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
     # Pydantic's own entries echo the input, which may be a password.
     found = [{"field": _name(entry["loc"]), "message": entry["msg"]} for entry in error.errors()]
     detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in found)
+    note(code="invalid_parameter")
     problem = _problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, "invalid_parameter", errors=found)
     return response(problem)
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
-    status = HTTPStatus(error.status_code)
-    problem = _problem(status, str(error.detail), status.phrase.lower().replace(" ", "_"))
-    return response(problem, dict(error.headers or {}))
-
-
-async def _crash(request: Request, error: Exception) -> JSONResponse:
-    log.error("request.crashed method=%s path=%s", request.method, request.url.path, exc_info=error)
-    detail = "Something went wrong on our side; the log of the server says what."
-    return response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error"))
+    if isinstance(error.__cause__, errors.TidemarkError):
+        # FastAPI's own, for whatever goes wrong while it reads a body.
+        return response_of(error.__cause__)
+    status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
+    if status is HTTPStatus.NOT_FOUND:
+        return response_with(status, "There is nothing at this path; see the documentation.")
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(request.app.state.paths.methods(request.url.path))
+        detail = f"{request.method} is not for this path; it takes {allowed}."
+        return response_with(status, detail, {"Allow": allowed})
+    return response_with(status, str(error.detail), headers)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.origins import origins_of
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
 
 
@@ -45,6 +48,20 @@ class Settings(BaseSettings):
         default=None,
         description="Redis or Valkey: redis://host:6379/0. "
         "Unset: the local Valkey of TIDEMARK_HOME.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="What tokens are signed with: at least 32 random bytes. Needed wherever "
+        "DATABASE_URL is set; local servers keep one of their own in TIDEMARK_HOME.",
+    )
+    access_ttl_min: int = Field(
+        default=15, ge=1, le=24 * 60, description="How long an access token is valid, in minutes."
+    )
+    refresh_ttl_days: int = Field(
+        default=7, ge=1, le=365, description="How long a session lives without a refresh, in days."
+    )
+    session_ttl_days: int = Field(
+        default=90, ge=1, le=3650, description="How long a session lives at most, in days."
     )
     temp_directory: Path | None = Field(
         default=None,
@@ -80,6 +97,37 @@ class Settings(BaseSettings):
     )
     api_prefix: Prefix = Field(
         default="/api", description="Path before every API route; may be empty."
+    )
+    forwarded_allow_ips: str = Field(
+        default="",
+        description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses "
+        "and networks with commas between them. Empty: nobody's, and callers are told apart by "
+        "their own address.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Websites whose scripts may call the API: `*`, origins with commas between "
+        "them, or a JSON list. Empty: none.",
+    )
+    cors_credentials: bool = Field(
+        default=False,
+        description="Whether browsers may send cookies along, for a proxy that asks for them; "
+        "CORS_ORIGINS must then name its origins, `*` and `null` are left out.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="What GET /metrics must be asked with, as `Authorization: Bearer TOKEN`. "
+        "Unset: nobody gets them, except with local servers on a loopback address.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What a server logs to stderr, and what is graver."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="Form of a server's log; auto: text on a terminal, else JSON."
+    )
+    access_log: bool = Field(
+        default=True, description="Whether a server logs a line for each request."
     )
     max_body_size: int = Field(
         default=16 * 1024 * 1024,
@@ -128,6 +176,36 @@ class Settings(BaseSettings):
         ge=1,
         description="How many events a key may send a minute, and how many at once after a pause. "
         "Needs Redis.",
+    )
+    stats_rate_limit: int = Field(
+        default=6_000,
+        ge=1,
+        description="How many points of questions a caller may spend a minute: a question costs "
+        "one and another for each quarter that it spans, ten times that with `engine` named other "
+        "than `mirror`. Needs Redis.",
+    )
+    request_rate_limit: int = Field(
+        default=600,
+        ge=1,
+        description="How many requests of all other kinds a caller may send a minute. Needs Redis.",
+    )
+    auth_address_rate_limit: int = Field(
+        default=60,
+        ge=1,
+        description="How many requests to sign in, register or refresh an address may send a "
+        "minute.",
+    )
+    auth_account_rate_limit: int = Field(
+        default=20,
+        ge=1,
+        description="How many attempts to sign in to one account are let through a minute, from "
+        "all addresses together.",
+    )
+    auth_longest_wait: timedelta = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(0),
+        description="Where the waits between failed attempts to sign in stop doubling, in seconds "
+        "or as an ISO 8601 duration.",
     )
     max_event_ahead: timedelta = Field(
         default=timedelta(hours=24),

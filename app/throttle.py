@@ -1,17 +1,15 @@
-"""How many events a key may send: fastapi-limiter's limiter, with a bucket a key in Redis.
+"""How much a caller may ask for: fastapi-limiter's limiter, with a bucket a caller in Redis.
 
 fastapi-limiter 0.2 has one bucket for all callers, in the process, and costs one whatever a request
-holds. So its limiter is given buckets of its own here: for each key a generic cell rate algorithm
-in one small Redis hash, which expires by itself. An event costs one, a request at least one.
+holds. So its limiter is given buckets of its own here: for each limit and payer a generic cell rate
+algorithm in one small Redis hash, which expires by itself. `limits` says what is counted.
 
-Without Redis nothing is limited. When Redis is away events are let pass, and that is counted: a key
-was checked already, and losing events is worse than taking too many.
+Without REDIS_URL, and while Redis is away, keys are let pass and counted; all others are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections import Counter
@@ -23,7 +21,6 @@ from fastapi_limiter.depends import RateLimiter
 from pyrate_limiter import (
     GCRA,
     BucketFactory,
-    Duration,
     Limiter,
     Rate,
     RateItem,
@@ -31,43 +28,30 @@ from pyrate_limiter import (
     StateBucket,
 )
 from pyrate_limiter.abstracts.algorithm import Decision
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
+from app.limits import Limit, Limits, Payer
 from app.observability import Metrics
-from app.problems import Throttled, TooMany
+from app.problems import RedisAway, Throttled, TooMany
+from app.quick_redis import QuickRedis
 from app.together import Together
 
-INTERVAL: Final = Duration.MINUTE
-_PREFIX: Final = "tidemark:throttle:events"
-_POLICY: Final = '"events"'
-_PAUSE_SECONDS: Final = 1.0
-"""Once Redis did not answer, for so long nobody waits for it again."""
-
-log = logging.getLogger(__name__)
+_PREFIX: Final = "tidemark:throttle"
 
 
-def throttle_client(url: str) -> Redis:
-    """A client that gives up at once: redis-py's own would try for four seconds."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=32,
-        timeout=2,
-        socket_connect_timeout=0.2,
-        socket_timeout=0.5,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return Redis.from_pool(pool)
+class Charge(NamedTuple):
+    """So much of one limit, for one payer."""
+
+    limit: Limit
+    payer: Payer
+    weight: int
 
 
-class KeyBuckets(BucketFactory):
-    """A bucket for each name: constant-size state in Redis."""
+class Buckets(BucketFactory):
+    """A bucket for each payer of one limit: constant-size state in Redis."""
 
-    def __init__(self, redis: Redis, rate: Rate) -> None:
+    def __init__(self, redis: QuickRedis, limit: Limit) -> None:
         self._redis = redis
-        self._rate = rate
+        self._limit = limit
         self._algorithm = GCRA()
 
     def wrap_item(self, name: str, weight: int = 1) -> RateItem:
@@ -76,8 +60,9 @@ class KeyBuckets(BucketFactory):
 
     def get(self, item: RateItem) -> StateBucket:
         """The bucket that the item's name stands for."""
-        store = RedisStateStore(self._redis, f"{_PREFIX}:{item.name}")
-        return StateBucket([self._rate], self._algorithm, store)
+        key = f"{_PREFIX}:{self._limit.name}:{item.name}"
+        store = RedisStateStore(self._redis.client, key)
+        return StateBucket([self._limit.rate], self._algorithm, store)
 
     async def decide(self, name: str, weight: int) -> Decision:
         """Whether the bucket has room for so much more, and if not, when it will.
@@ -86,106 +71,118 @@ class KeyBuckets(BucketFactory):
         find it.
         """
         item = self.wrap_item(name, weight)
-        bucket = self.get(item)
-        verdict = bucket.store.check(self._algorithm, [self._rate], item.timestamp, weight)
+        store = self.get(item).store
+        verdict = store.check(self._algorithm, [self._limit.rate], item.timestamp, weight)
         return await verdict if isawaitable(verdict) else verdict
 
-    async def left(self, name: str) -> int:
-        """How much room there is now."""
-        item = self.wrap_item(name)
-        store = self.get(item).store
-        found = store.read(self._algorithm, [self._rate])
-        state = await found if isawaitable(found) else found
-        taken = self._algorithm.consumed([self._rate], state, item.timestamp)
-        return max(0, self._rate.burst - taken)
 
+class Throttle(RateLimiter):
+    """Charges callers for what they ask for."""
 
-class Charge(NamedTuple):
-    """So many events of a key."""
-
-    key_id: int
-    events: int
-
-
-class EventThrottle(RateLimiter):
-    """Charges keys for their events."""
-
-    def __init__(self, redis: Redis, events_per_minute: int, metrics: Metrics) -> None:
-        self._rate = Rate(events_per_minute, INTERVAL)
-        self._buckets = KeyBuckets(redis, self._rate)
+    def __init__(self, redis: QuickRedis | None, limits: Limits, metrics: Metrics) -> None:
+        """Takes None for a process without REDIS_URL."""
+        self.limits = limits
+        self._redis = redis
         self._metrics = metrics
-        self._paused_until = 0.0
         self._decide = Together(self._decide_all)
-        super().__init__(limiter=Limiter(self._buckets))
+        if redis is not None:
+            super().__init__(limiter=Limiter(Buckets(redis, limits.requests)))
 
-    async def charge(self, key_id: int, events: int) -> None:
-        """Charges a key for a request.
+    async def charge(self, limit: Limit, payer: Payer, weight: int = 1) -> None:
+        """Charges a payer for a request, at least one unit.
 
         Raises:
-            Throttled: It has sent too much; the error says when to come again.
-            TooMany: So many events at once are never let pass.
+            Throttled: Too little is left; the error says when to come again.
+            TooMany: So much at once is never let pass.
+            RedisAway: Nobody can tell, and this payer is not let pass then.
         """
-        weight = max(1, events)
-        if weight > self._rate.burst:
+        weight = max(1, weight)
+        if self._redis is not None and weight > limit.rate.burst:
             raise TooMany(
-                f"The request holds {events:,} events; RATE_LIMIT allows {self._rate.limit:,} a"
-                " minute, and no more at once; send it in parts"
+                f"The request holds {weight:,} {limit.unit}; {limit.setting} allows"
+                f" {limit.rate.limit:,} a minute, and no more at once; send it in parts"
             )
-        decision = await self._decide.ask(Charge(key_id, weight))
-        if decision is None or decision.allowed:
-            return
-        self._metrics.throttled.inc()
-        seconds = max(1, math.ceil((decision.retry_after_ms or 0) / 1000))
-        left = await self._buckets.left(str(key_id))
-        raise Throttled(
-            f"This key may send {self._rate.limit:,} events a minute (RATE_LIMIT) and has sent"
-            f" them; this request of {weight:,} can come in {seconds} seconds",
-            headers={
-                "Retry-After": str(seconds),
-                "RateLimit-Policy": f"{_POLICY};q={self._rate.limit};w=60",
-                "RateLimit": f"{_POLICY};r={left};t={seconds}",
-            },
-        )
+        decision = await self._decide.ask(Charge(limit, payer, weight))
+        if decision is None:
+            self._pass_without_redis(limit, payer)
+        elif decision.allowed:
+            self._count(limit, "allowed")
+        else:
+            self._count(limit, "refused")
+            raise throttled(limit, payer, weight, decision.retry_after_ms or 0)
 
-    async def wait_and_charge(self, key_id: int, events: int) -> None:
-        """Charges a key for a part of a long body, as soon as it may send that.
+    async def wait_and_charge(self, limit: Limit, payer: Payer, weight: int) -> None:
+        """Charges a payer for a part of a long body, as soon as it may send that.
 
         The sender waits meanwhile: nobody reads its body.
         """
-        while events > 0:
-            weight = min(events, self._rate.burst)
-            decision = await self._decide.ask(Charge(key_id, weight))
-            if decision is None or decision.allowed:
-                events -= weight
+        while weight > 0:
+            part = min(weight, limit.rate.burst)
+            decision = await self._decide.ask(Charge(limit, payer, part))
+            if decision is None:
+                self._pass_without_redis(limit, payer)
+            elif decision.allowed:
+                self._count(limit, "allowed")
             else:
                 await asyncio.sleep((decision.retry_after_ms or 1000) / 1000)
+                continue
+            weight -= part
+
+    def _pass_without_redis(self, limit: Limit, payer: Payer) -> None:
+        if not payer.passes_without_redis:
+            self._count(limit, "closed")
+            raise RedisAway
+        self._count(limit, "passed")
+
+    def _count(self, limit: Limit, outcome: str) -> None:
+        self._metrics.throttle.labels(limit.name, outcome).inc()
 
     async def _decide_all(self, charges: Sequence[Charge]) -> list[Decision | None]:
         """The verdict on each charge; None where Redis does not answer.
 
-        What a key is charged at the same time is asked as one sum. If there is room for that, there
-        is room for each; if not, they are asked one by one.
+        What a payer is charged at the same time is asked as one sum. If there is room for that,
+        there is room for each; if not, they are asked one by one.
         """
-        sums = Counter[int]()
-        for key_id, weight in charges:
-            sums[key_id] += weight
-        asked = await asyncio.gather(*(self._ask(*charge) for charge in sums.items()))
+        sums = Counter[tuple[Limit, Payer]]()
+        for limit, payer, weight in charges:
+            sums[limit, payer] += weight
+        asked = await asyncio.gather(*(self._ask(*who, weight) for who, weight in sums.items()))
         together = dict(zip(sums, asked, strict=True))
         verdicts = []
-        for key_id, weight in charges:
-            verdict = together[key_id]
-            alone = weight == sums[key_id]
+        for limit, payer, weight in charges:
+            verdict = together[limit, payer]
+            alone = weight == sums[limit, payer]
             if verdict is not None and not verdict.allowed and not alone:
-                verdict = await self._ask(key_id, weight)
+                verdict = await self._ask(limit, payer, weight)
             verdicts.append(verdict)
         return verdicts
 
-    async def _ask(self, key_id: int, weight: int) -> Decision | None:
-        if time.monotonic() >= self._paused_until:
-            try:
-                return await self._buckets.decide(str(key_id), weight)
-            except (RedisError, OSError) as error:
-                self._paused_until = time.monotonic() + _PAUSE_SECONDS
-                log.warning("throttle.unavailable error=%s", type(error).__name__)
-        self._metrics.unthrottled.inc()
-        return None
+    async def _ask(self, limit: Limit, payer: Payer, weight: int) -> Decision | None:
+        if self._redis is None:
+            return None
+        buckets = Buckets(self._redis, limit)
+        try:
+            return await self._redis.ask(lambda: buckets.decide(str(payer), weight))
+        except RedisAway:
+            return None
+
+
+def throttled(limit: Limit, payer: Payer, weight: int, wait_ms: int) -> Throttled:
+    """The refusal of a charge, with what the draft of RateLimit headers for HTTP asks for."""
+    seconds = max(1, math.ceil(wait_ms / 1000))
+    name, most = limit.name, limit.rate.limit
+    return Throttled(
+        f"{limit.setting} allows this {payer.kind} {most:,} {limit.unit} a minute, and too few of"
+        f" them are left; this request, of {weight:,}, can come in {seconds} seconds",
+        headers={
+            "Retry-After": str(seconds),
+            "RateLimit-Policy": f'"{name}";q={most};w={limit.rate.interval // 1000}',
+            "RateLimit": f'"{name}";r={_left(limit.rate, weight, wait_ms)};t={seconds}',
+        },
+    )
+
+
+def _left(rate: Rate, weight: int, wait_ms: int) -> int:
+    """How much room there was: the wait is for what was missing of the weight."""
+    missing = math.ceil(wait_ms * rate.limit / rate.interval)
+    return max(0, weight - missing)

@@ -21,6 +21,21 @@ class Turns:
         self._most = at_once + waiting
         self._inside = 0
 
+    @property
+    def at_once(self) -> int:
+        """How many may work at the same time."""
+        return int(self._limiter.total_tokens)
+
+    @property
+    def working(self) -> int:
+        """How many do."""
+        return self._limiter.borrowed_tokens
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return self._inside - self.working
+
     async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
         """The result of the work, done in a thread when its turn has come.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -70,7 +71,9 @@ def _process(urls: ServerUrls) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "DATABASE_URL": urls.writer,
         "DATABASE_READER_URL": urls.reader,
         "REDIS_URL": urls.redis,
+        "SECRET_KEY": secrets.token_urlsafe(32),
         "RATE_LIMIT": NO_LIMIT,
+        "STATS_RATE_LIMIT": NO_LIMIT,
     }
     with subprocess.Popen(  # noqa: S603 - our own command
         [TIDEMARK, "serve", "--port", "0"],

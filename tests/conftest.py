@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIRROR_DIRECTORY", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def secret_key() -> Iterator[str]:
+    """What the servers of the tests sign tokens with."""
+    made = secrets.token_urlsafe(32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_KEY", made)
+        yield made
 
 
 @pytest.fixture(scope="session")

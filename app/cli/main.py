@@ -6,17 +6,19 @@ interrupted.
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from analytics.errors import TidemarkError
+from app import logs
 from app.cli import load, mirror, operate, project, stats, up
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
+from app.settings import Settings
 
 app = typer.Typer(
     name="tidemark",
@@ -46,11 +48,7 @@ def options(
     ] = False,
 ) -> None:
     """Options that go before the command."""
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    logs.configure("info" if verbose else "warning", as_json=False)
 
 
 def run() -> None:
@@ -82,7 +80,14 @@ def _say(message: str, code: int) -> int:
 
 def _settings_message(error: ValidationError) -> str:
     wrong = "; ".join(
-        f"{'.'.join(map(str, entry['loc'])).upper()}={entry['input']!r}: {entry['msg']}"
+        f"{'.'.join(map(str, entry['loc'])).upper()}{_shown(entry)}: {entry['msg']}"
         for entry in error.errors()
     )
     return f"Settings from the environment can't be used: {wrong}"
+
+
+def _shown(entry: ErrorDetails) -> str:
+    """What was given, unless it is a secret."""
+    field = Settings.model_fields.get(str(entry["loc"][0])) if entry["loc"] else None
+    secret = field is not None and "SecretStr" in str(field.annotation)
+    return " (a secret)" if secret else f"={entry['input']!r}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from queue import Queue
 from threading import Event, Thread
 from typing import Annotated
@@ -15,8 +17,11 @@ import uvicorn
 from pydantic import SecretStr
 
 from analytics.errors import Terminal
+from app import logs
+from app.accounts.secret_key import local_secret_key, secret_key
 from app.cli.ready import ready_servers
 from app.database import migrate as schema
+from app.http_protocol import uvicorn_config
 from app.local.errors import ServerDied
 from app.local.home import Home
 from app.local.servers import check
@@ -138,6 +143,7 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
     """Run the API on `listener` until Ctrl-C or SIGTERM; requests under way are finished first.
 
     Raises:
+        UnsafeSecretKey: SECRET_KEY can't be used.
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
@@ -147,16 +153,13 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
-    config = uvicorn.Config(
-        create_app(settings.model_copy(update=urls)),
-        http="httptools",
-        loop="uvloop",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    server = uvicorn.Server(config)
+    if found.local and settings.secret_key is None:
+        own = local_secret_key(Home(settings.tidemark_home))
+        settings = settings.model_copy(update={"secret_key": SecretStr(own)})
+    secret_key(settings)  # here its refusal is one line, in uvicorn it would be a trace
+    logs.configure(settings.log_level, as_json=_as_json(settings))
+    app = create_app(settings.model_copy(update=urls), local=found.local and _is_private(listener))
+    server = uvicorn.Server(uvicorn_config(app, settings))
     gc.collect()
     gc.freeze()  # looking through all that was imported again holds a request up for 50 ms
     # uvicorn raises Ctrl-C again when it has stopped; here that is the ordinary end, not a failure.
@@ -164,6 +167,17 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         server.run(sockets=[listener])
     if not server.started:
         raise NotStarted
+
+
+def _is_private(listener: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ip_address(listener.getsockname()[0]).is_loopback
+
+
+def _as_json(settings: Settings) -> bool:
+    if settings.log_format == "auto":
+        return not sys.stderr.isatty()
+    return settings.log_format == "json"
 
 
 @contextmanager

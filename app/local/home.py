@@ -62,6 +62,11 @@ class Home:
         return self.path / "secrets.json"
 
     @property
+    def secret_key(self) -> Path:
+        """What tokens of signed-in users are signed with (0600)."""
+        return self.path / "secret_key"
+
+    @property
     def keys(self) -> Path:
         """The keys Tidemark makes for itself (0600), written by whoever makes them."""
         return self.path / "keys.json"

@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 
-from app.dependencies import Held, Writer
+from app.dependencies import Held, Sender
 from app.media import PROJECT_HEADER, request_body
 from app.problems import declared
 from app.schemas.events import Accepted, Loaded
@@ -16,13 +16,13 @@ from ingest.policy import OnReject
 router = APIRouter(
     prefix="/events",
     tags=["events"],
-    responses=declared(400, 401, 403, 408, 413, 415, 422, 429, 503),
+    responses=declared(400, 401, 403, 404, 408, 413, 415, 422, 429, 503),
 )
 
 
 @router.post("", openapi_extra={"requestBody": request_body()}, response_model=Accepted | Loaded)
 async def post_events(
-    caller: Writer,
+    caller: Sender,
     held: Held,
     request: Request,
     on_reject: Annotated[

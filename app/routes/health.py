@@ -50,7 +50,7 @@ async def _postgres(held: Held) -> str:
 async def _redis(held: Held) -> str:
     if held.redis is None:
         return "not configured"
-    await held.redis.ping()
+    await held.redis.client.ping()
     return "ok"
 
 

@@ -12,7 +12,7 @@ from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange
 from analytics.questions.retention import Retention
 from analytics.questions.top_events import TopEvents
-from app.dependencies import Answer, Reader
+from app.dependencies import Answer, Asker
 from app.problems import declared
 from app.schemas import stats as schemas
 
@@ -21,13 +21,13 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(
-    prefix="/stats", tags=["stats"], responses=NOT_MODIFIED | declared(401, 403, 422, 503)
+    prefix="/stats", tags=["stats"], responses=NOT_MODIFIED | declared(401, 403, 404, 422, 429, 503)
 )
 
 
 @router.get("/dau", response_model=list[schemas.DayUsers])
 async def dau(
-    caller: Reader, answer: Answer, query: Annotated[schemas.DaysParameters, Query()]
+    caller: Asker, answer: Answer, query: Annotated[schemas.DaysParameters, Query()]
 ) -> Response:
     """Distinct users of each day, days without events included."""
     question = Dau(caller.project, DayRange(query.first, query.last))
@@ -36,7 +36,7 @@ async def dau(
 
 @router.get("/top-events", response_model=list[schemas.EventCount])
 async def top_events(
-    caller: Reader, answer: Answer, query: Annotated[schemas.TopEventsParameters, Query()]
+    caller: Asker, answer: Answer, query: Annotated[schemas.TopEventsParameters, Query()]
 ) -> Response:
     """The most frequent event types, most frequent first, ties by name."""
     question = TopEvents(caller.project, DayRange(query.first, query.last), query.limit)
@@ -46,7 +46,7 @@ async def top_events(
 @router.get("/retention", response_model=list[schemas.Cohort])
 @router.get("/cohort", response_model=list[schemas.Cohort], summary="The same as /stats/retention")
 async def retention(
-    caller: Reader, answer: Answer, query: Annotated[schemas.RetentionParameters, Query()]
+    caller: Asker, answer: Answer, query: Annotated[schemas.RetentionParameters, Query()]
 ) -> Response:
     """Weekly retention: of the users first seen in a week, how many came back later."""
     today = local_date(caller.project.timezone, datetime.now(UTC))

@@ -27,6 +27,8 @@ class EngineParameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
+    # The route's caller is found by it (app.dependencies.Needs); here it is only let pass.
+    project: int | None = Field(default=None, description="The same as the header X-Project.")
     engine: EngineName = None
     freshness: Freshness = Field(
         default=Freshness.EXACT,

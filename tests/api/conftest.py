@@ -42,7 +42,7 @@ def settings(servers: ServerUrls, module_database: Database) -> Settings:
 
 @pytest.fixture(scope="module")
 def client(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings, local=True), raise_server_exceptions=False) as client:
         yield client
 
 

@@ -57,7 +57,7 @@ def own(make_caller: Callable[..., Caller]) -> Caller:
 @pytest.fixture
 def limited(settings: Settings, request: pytest.FixtureRequest) -> Iterator[TestClient]:
     """A client of an app with the settings that the test's parameter changes."""
-    with TestClient(create_app(settings.model_copy(update=request.param))) as client:
+    with TestClient(create_app(settings.model_copy(update=request.param), local=True)) as client:
         yield client
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client import Gauge
+from pydantic import SecretStr, ValidationError
 
 from app.main import create_app
 from app.settings import Settings
@@ -27,7 +34,7 @@ def metrics(client: TestClient) -> dict[str, float]:
 @pytest.fixture
 def fresh(settings: Settings) -> Any:
     """An app whose metrics are all at zero."""
-    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings, local=True), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -77,6 +84,116 @@ def test_requests_are_counted_by_route_and_nobodys_paths_are_kept(fresh: TestCli
 
 def test_each_app_counts_for_itself(settings: Settings, fresh: TestClient) -> None:
     fresh.get("/healthz")
-    with TestClient(create_app(settings)) as other:
+    with TestClient(create_app(settings, local=True)) as other:
         assert not [name for name in metrics(other) if "healthz" in name]
     assert [name for name in metrics(fresh) if "healthz" in name]
+
+
+def labels(client: TestClient, name: str) -> set[str]:
+    return set(re.findall(rf'{name}="([^"]*)"', client.get("/metrics").text))
+
+
+def test_nobody_can_make_labels_of_their_own(fresh: TestClient) -> None:
+    """Paths with a slash too many, and methods of one's own, are what made them once."""
+    for number in range(5):
+        fresh.get(f"/api/events{number}/")
+        fresh.get(f"/healthz/{number}/")
+        fresh.get("/api/stats/dau/", params={"from": str(number)})
+        fresh.request(f"BREW{number}", "/healthz")
+        fresh.post("/api/events", headers={"Content-Type": f"text/x{number}"})
+    assert labels(fresh, "handler") == {"none", "/api/events"}
+    assert labels(fresh, "method") == {"GET", "POST"}
+
+
+TOKEN = "a-token-of-metrics"
+
+
+def client_with(settings: Settings, *, token: str | None, local: bool) -> TestClient:
+    secret = SecretStr(token) if token else None
+    changed = settings.model_copy(update={"metrics_token": secret})
+    return TestClient(create_app(changed, local=local))
+
+
+def test_metrics_are_shown_to_who_has_the_token(settings: Settings) -> None:
+    client = client_with(settings, token=TOKEN, local=False)
+    good = client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert (good.status_code, good.headers["content-type"].split(";")[0]) == (200, "text/plain")
+    for wrong in ("", TOKEN, f"Bearer {TOKEN}x", f"bearer {TOKEN[:-1]}", "Bearer é"):
+        refused = client.get("/metrics", headers={"Authorization": wrong.encode()})
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+
+
+def test_without_a_token_metrics_are_shown_with_local_servers_only(settings: Settings) -> None:
+    closed = client_with(settings, token=None, local=False).get("/metrics")
+    assert (closed.status_code, closed.json()["code"]) == (403, "forbidden")
+    assert "METRICS_TOKEN" in closed.json()["detail"]
+    assert client_with(settings, token=None, local=True).get("/metrics").status_code == 200
+    assert client_with(settings, token=TOKEN, local=True).get("/metrics").status_code == 401
+
+
+def test_a_short_token_is_refused_at_start() -> None:
+    with pytest.raises(ValidationError):
+        Settings(metrics_token=SecretStr("short"))
+
+
+def test_pools_are_shown(fresh: TestClient) -> None:
+    found = metrics(fresh)
+    sizes = {name: value for name, value in found.items() if name.startswith("pool_size")}
+    assert set(sizes) == {
+        f'pool_size{{pool="{pool}"}}' for pool in ("events", "accounts", "questions", "threads")
+    }
+    assert min(sizes.values()) > 0
+    assert found['pool_in_use{pool="questions"}'] == 0
+    assert found['pool_waiting{pool="questions"}'] == 0
+
+
+# Run by processes of their own: prometheus_client reads the variable when it is imported.
+WORKER = """
+import sys
+from app.mirroring import MirrorMetrics
+from app.observability import Metrics
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+number = int(sys.argv[1])
+metrics = Metrics()
+answers = MirrorMetrics(metrics.registry)
+answers.tail.set(10 * number)
+metrics.inflight.inc(number)
+metrics.throttle.labels("events", "allowed").inc(number)
+print("counted", flush=True)
+sys.stdin.readline()
+registry = CollectorRegistry()
+multiprocess.MultiProcessCollector(registry)
+print(generate_latest(registry).decode(), flush=True)
+"""
+
+
+def test_any_of_several_workers_answers_for_all(tmp_path: Path) -> None:
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+
+    def start(number: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(number)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    with start(1) as one, start(2) as other:
+        for worker in (one, other):
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "counted\n"
+        answers, _ = one.communicate("\n", timeout=30)
+        other.communicate("\n", timeout=30)
+    assert 'throttle_decisions_total{limit="events",outcome="allowed"} 3.0' in answers
+    assert "inflight_jobs 3.0" in answers
+    assert "mirror_tail_rows 20.0" in answers
+
+
+def test_every_gauge_says_how_workers_are_added_up(fresh: TestClient) -> None:
+    """And of a live kind: what a worker that was killed held is gone."""
+    gauges = [each for each in gc.get_objects() if isinstance(each, Gauge)]
+    ours = [each for each in gauges if not each._name.startswith("python_")]
+    assert {each._name for each in ours} >= {"inflight_jobs", "mirror_lag_seconds", "pool_size"}
+    assert {each._multiprocess_mode for each in ours} <= {"livesum", "livemax"}

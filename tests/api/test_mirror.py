@@ -126,7 +126,7 @@ def test_more_questions_than_may_wait_are_refused_at_once(
 ) -> None:
     narrow = settings.model_copy(update={"questions_at_once": 1, "questions_waiting": 1})
     with (
-        TestClient(create_app(narrow)) as client,
+        TestClient(create_app(narrow, local=True)) as client,
         ThreadPoolExecutor(4) as pool,
         psycopg.connect(module_database.owner) as connection,
     ):
@@ -143,7 +143,9 @@ def test_more_questions_than_may_wait_are_refused_at_once(
 
 
 def test_without_a_mirror_live_rows_answer(settings: Settings, shop: Caller) -> None:
-    with TestClient(create_app(settings.model_copy(update={"mirror": False}))) as client:
+    with TestClient(
+        create_app(settings.model_copy(update={"mirror": False}), local=True)
+    ) as client:
         answer = ask(client, shop)
         assert answer.headers["tidemark-engine"] == "attached"
         assert "etag" not in answer.headers

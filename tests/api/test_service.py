@@ -30,7 +30,7 @@ def test_alive_and_ready(client: TestClient) -> None:
 
 def test_not_ready_names_the_part(settings: Settings) -> None:
     broken = settings.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
-    with TestClient(create_app(broken)) as client:
+    with TestClient(create_app(broken, local=True)) as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["status"] == "not ready"
@@ -56,7 +56,7 @@ def test_unknown_paths_and_methods_answer_as_problems(
 
 
 def test_crash_answers_as_a_problem_without_its_trace(settings: Settings) -> None:
-    app = create_app(settings)
+    app = create_app(settings, local=True)
 
     @app.get("/crash")
     async def crash() -> None:

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import uvicorn
 
+from app.http_protocol import uvicorn_config
 from app.main import create_app
 from app.settings import Settings
 from tests.api.conftest import Caller
@@ -32,10 +33,7 @@ PATIENCE = 0.5
 @contextmanager
 def serving(settings: Settings) -> Iterator[tuple[str, int]]:
     """The app behind uvicorn, as `tidemark serve` runs it, in a thread."""
-    config = uvicorn.Config(
-        create_app(settings), http="httptools", loop="uvloop", log_config=None, lifespan="on"
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn_config(create_app(settings, local=True), settings))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -21,6 +21,8 @@ from tests.api.conftest import Caller
 from tests.unit.ingest.rows import LINE
 
 PER_MINUTE = 600
+REFUSED = 'throttle_decisions_total{limit="events",outcome="refused"}'
+PASSED = 'throttle_decisions_total{limit="events",outcome="passed"}'
 
 
 def events(size: int) -> list[dict[str, Any]]:
@@ -34,7 +36,7 @@ def rows(size: int) -> str:
 
 @contextmanager
 def client_of(settings: Settings, **changes: Any) -> Iterator[TestClient]:
-    with TestClient(create_app(settings.model_copy(update=changes))) as client:
+    with TestClient(create_app(settings.model_copy(update=changes), local=True)) as client:
         yield client
 
 
@@ -73,7 +75,7 @@ def test_a_key_over_its_limit_is_told_when_to_come_again(
     # What was refused cost nothing, and nobody else is held back.
     assert throttled.post("/api/events", json=events(90), headers=one.ingest).status_code == 200
     assert throttled.post("/api/events", json=events(500), headers=other.ingest).status_code == 200
-    assert metric(throttled, "throttled_requests_total") == 1
+    assert metric(throttled, REFUSED) == 1
 
 
 def test_more_than_the_limit_at_once_is_never_let_pass(
@@ -118,7 +120,7 @@ def test_a_restarted_redis_is_taught_the_script_again(
     for _ in range(2):
         assert throttled.post("/api/events", json=events(1), headers=caller.ingest).is_success
         Redis.from_url(servers.redis).script_flush()
-    assert metric(throttled, "throttle_unavailable_total") == 0
+    assert metric(throttled, PASSED) == 0
 
 
 def test_without_an_answer_from_redis_events_pass_and_are_counted(
@@ -129,7 +131,7 @@ def test_without_an_answer_from_redis_events_pass_and_are_counted(
     with client_of(settings, rate_limit=10, redis_url=away) as client:
         for _ in range(5):
             assert client.post("/api/events", json=events(9), headers=caller.ingest).is_success
-        assert metric(client, "throttle_unavailable_total") == 5
+        assert metric(client, PASSED) == 5
 
 
 def test_without_redis_nothing_is_limited_and_the_log_says_so_once(
@@ -142,6 +144,44 @@ def test_without_redis_nothing_is_limited_and_the_log_says_so_once(
     ):
         for _ in range(3):
             assert client.post("/api/events", json=events(20), headers=caller.ingest).is_success
-    assert [record.message for record in caplog.records if "throttle" in record.message] == [
-        "throttle.off reason=REDIS_URL is not set, so RATE_LIMIT is not kept"
-    ]
+    assert [record.message for record in caplog.records].count("redis.none") == 1
+
+
+QUESTION = "/api/stats/dau?from=2025-08-01&to=2025-08-01"
+
+
+def test_questions_are_charged_by_what_they_cost(
+    settings: Settings, make: Callable[[], Caller]
+) -> None:
+    one, other = make(), make()
+    with client_of(settings, stats_rate_limit=12) as client:
+        assert client.get(QUESTION, headers=one.read).status_code == 200
+        assert client.get(f"{QUESTION}&engine=postgres", headers=one.read).status_code == 200
+        assert client.get(QUESTION, headers=one.read).status_code == 200
+        refused = client.get(QUESTION, headers=one.read)
+        assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+        assert "STATS_RATE_LIMIT allows this key 12 points" in refused.json()["detail"]
+        assert refused.headers["retry-after"] == "5"
+        assert refused.headers["ratelimit-policy"] == '"stats";q=12;w=60'
+        assert client.get(QUESTION, headers=other.read).status_code == 200
+
+
+def test_a_question_that_costs_more_than_a_minute_holds_can_be_asked_once(
+    settings: Settings, make: Callable[[], Caller]
+) -> None:
+    caller = make()
+    dear = "/api/stats/dau?from=1990-01-01&to=2025-08-01&engine=postgres"
+    with client_of(settings, stats_rate_limit=2) as client:
+        assert client.get(dear, headers=caller.read).status_code == 200
+        assert client.get(dear, headers=caller.read).status_code == 429
+
+
+def test_without_an_answer_from_redis_questions_by_key_are_answered(
+    settings: Settings, make: Callable[[], Caller]
+) -> None:
+    caller = make()
+    away = SecretStr("redis://127.0.0.1:1/0")
+    with client_of(settings, stats_rate_limit=1, redis_url=away) as client:
+        for _ in range(3):
+            assert client.get(QUESTION, headers=caller.read).status_code == 200
+        assert metric(client, PASSED.replace("events", "stats")) == 3

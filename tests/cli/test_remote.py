@@ -212,7 +212,8 @@ def test_a_server_that_says_not_so_fast_is_waited_for(
         url = f"http://{host}:{port}"
         finished = without_database("import", str(file), "--url", url, "--batch-size", "59")
         assert finished.code == 0, finished.err
-        refused = re.search(r"^throttled_requests_total (\S+)$", metrics(url), re.MULTILINE)
+        line = r'^throttle_decisions_total{limit="events",outcome="refused"} (\S+)$'
+        refused = re.search(line, metrics(url), re.MULTILINE)
     assert refused is not None
     assert float(refused[1]) >= 1
     assert len(stored(database)) == 60

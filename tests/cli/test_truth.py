@@ -81,7 +81,7 @@ def loaded(
             database_url=SecretStr(module_database.writer),
             database_reader_url=SecretStr(module_database.reader),
         )
-        with TestClient(create_app(settings)) as client:
+        with TestClient(create_app(settings, local=True)) as client:
 
             def over_http(question: str, **parameters: Any) -> Any:
                 headers = {"Authorization": f"Bearer {key}"}

@@ -1,0 +1,122 @@
+"""What is logged, where to, and what never is.
+
+Code logs through the standard library, a dotted event and fields: `log.info("redis.away",
+extra={"error": name})`. Libraries may write `mirror.built rows=3 seconds=0.1`, which any handler
+shows; here that becomes fields too. A line goes to stderr, as JSON from a server without a
+terminal, else readable. What belongs to a request carries its id and caller, bound by
+`request_log`.
+
+No secret gets out, whoever logs it: see REDACTED and SECRET_FIELDS.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+HIDDEN: Final = "[hidden]"
+_ASSIGNED: Final = (
+    r"((?:password|passwd|secret|token|authorization|cookie)\\*[\"']?\s*[=:]\s*\\*[\"']?)"
+    r"(?!bearer|basic|\[)[^\s\"',;&)}\\]+"
+)
+REDACTED: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        (r"\b(tmk_[a-z]+)_[\w-]{8,}", rf"\1_{HIDDEN}"),
+        (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),
+        (r"\$argon2[^\s\"']+", HIDDEN),
+        (r"\b(bearer|basic)\s+(?!\[)[^\s\"',\\]+", rf"\1 {HIDDEN}"),
+        (r"(://[^\s:/@\"]*:)[^\s@\"]+@", rf"\1{HIDDEN}@"),
+        (_ASSIGNED, rf"\1{HIDDEN}"),
+    )
+)
+"""Applied to the finished line, so also to what stands in a message or a trace."""
+SECRET_FIELDS: Final = re.compile(r"password|passwd|secret|token|authorization|cookie|api_?key")
+_FIELD: Final = re.compile(r" (\w+)=(\S+?)(?=:? |:?$)")
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Ours, among those that others have put beside it."""
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def configure(level: str, *, as_json: bool) -> None:
+    """Has everything of `level` and above written to stderr. May be called again."""
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, _Handler)]:
+        root.removeHandler(handler)
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(formatter(as_json=as_json, colors=sys.stderr.isatty()))
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    # Its warnings are one for every malformed request, which anybody can send.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+
+
+def formatter(*, as_json: bool, colors: bool = False) -> logging.Formatter:
+    """Lines of JSON, or for people."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _fields_of_message,
+        _hide_secret_fields,
+    ]
+    ends: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if as_json:
+        ends += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+    else:
+        ends += [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)]
+    return _Formatter(foreign_pre_chain=shared, processors=ends)
+
+
+def redacted(line: str) -> str:
+    """The line without what looks like a secret."""
+    for pattern, replacement in REDACTED:
+        line = pattern.sub(replacement, line)
+    return line
+
+
+def _fields_of_message(_: Any, __: str, event: EventDict) -> EventDict:
+    """`mirror.failed cause=x: why` as the event, its fields, and the sentence."""
+    message = str(event["event"])
+    event.pop("message", None)  # where another handler has put the same
+    name, space, rest = message.partition(" ")
+    fields = dict(_FIELD.findall(f" {rest}"))
+    if not space or not fields or "." not in name:
+        return event
+    sentence = _FIELD.sub("", f" {rest}").strip(": ")
+    event.update(fields, event=name)
+    if sentence:
+        event["message"] = sentence
+    return event
+
+
+def _hide_secret_fields(_: Any, __: str, event: EventDict) -> EventDict:
+    _hide(event)
+    return event
+
+
+def _hide(fields: MutableMapping[str, Any]) -> None:
+    for name, value in fields.items():
+        if SECRET_FIELDS.search(str(name).lower()):
+            fields[name] = HIDDEN
+        elif isinstance(value, dict):
+            fields[name] = dict(value)
+            _hide(fields[name])
+
+
+def _json(event: EventDict, **_: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
