@@ -49,7 +49,7 @@ _VIEWS: Final[Mapping[str, str]] = {
         where {main}.user_days.project_id = {project_id} group by all having sum(events) > 0""",
     "event_counts": """
         select date '1970-01-01' + day as day, event_type, sum(events)::bigint as events
-        from {main}.type_counts join {main}.event_types using (type_key)
+        from {main}.type_counts
         where project_id = {project_id} group by all having sum(events) > 0""",
     "active_users": """
         select grain, date '1970-01-01' + period as period, sum(users)::bigint as users
