@@ -34,6 +34,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AROUND: Final = timedelta(days=2)
 _SHOWN_FAULTS: Final = 3
 
+# Earlier than the local day of any instant that an event may have.
+_BEFORE_ALL: Final = day_number(FIRST_INSTANT.date()) - 2
+
 _LIMITS: Final = {
     "most": str(MAX_TEXT_CHARACTERS),
     "first_us": str((FIRST_INSTANT - _EPOCH) // timedelta(microseconds=1)),
@@ -199,9 +202,8 @@ def _keep(database: duckdb.DuckDBPyConnection, project: Project) -> None:
     """Events by their keys and local days, and every count of them."""
     years = _years(database, local=False)
     known = [each for year in years for each in offsets(project.timezone, *_days_around(year))]
-    first_day = _days_around(min(years, default=1970))[0] - _AROUND
     expression = _expression(known or [Offset(0, 0)])
-    _run(database, "events", {"offset_us": expression, "first_day": str(day_number(first_day))})
+    _run(database, "events", {"offset_us": expression, "first_day": str(_BEFORE_ALL)})
     database.execute("drop table staged")
     database.execute("update users set project_id = ?", [project.id])
     database.execute(_EVENTS.replace("{project_id}", f"{project.id:d}"))

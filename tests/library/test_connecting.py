@@ -261,7 +261,9 @@ def test_threads_may_share_a_connection(connect: Connect) -> None:
     expected = connected.dau(FIRST, LAST).rows
     with ThreadPoolExecutor(4) as threads:
         asked = [threads.submit(connected.dau, FIRST, LAST) for _ in range(8)]
-        counted = [threads.submit(connected.sql, "from active_users") for _ in range(4)]
+        counted = [
+            threads.submit(connected.sql, "from active_users order by all") for _ in range(4)
+        ]
         assert all(each.result().rows == expected for each in asked)
         assert len({each.result().rows for each in counted}) == 1
 
