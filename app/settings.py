@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     )
     duckdb_threads: int = Field(default=2, ge=1, description="Threads of one DuckDB database.")
     duckdb_memory_mb: int = Field(
-        default=768,
+        default=512,
         ge=64,
         description="Memory of one DuckDB database, in MiB, before it spills to disk.",
     )

@@ -24,9 +24,9 @@ class Pace:
         patience: the longest wait after an error.
     """
 
-    shortest: timedelta = timedelta(seconds=0.5)
+    shortest: timedelta = timedelta(seconds=0.1)
     longest: timedelta = timedelta(seconds=2)
-    rest: float = 1.0
+    rest: float = 0.5
     prune: timedelta = timedelta(seconds=60)
     patience: timedelta = timedelta(seconds=30)
 
