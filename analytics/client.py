@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
-from analytics.calendar import parse_day
+from analytics.calendar import FIRST_DAY, day_number, day_of_number, parse_day
 from analytics.connected import Connected
 from analytics.duck import DuckLimits
 from analytics.errors import Closed, InvalidQuestion
@@ -34,7 +34,7 @@ from analytics.local_instance import reader_url
 from analytics.project import Project
 from analytics.project_lookup import find_project
 from analytics.questions.dau import Dau
-from analytics.questions.day_range import DayRange
+from analytics.questions.day_range import DayRange, check_day
 from analytics.questions.retention import DEFAULT_WINDOW, Retention
 from analytics.questions.top_events import DEFAULT_LIMIT, TopEvents
 from analytics.results.dau import DauResult
@@ -89,7 +89,7 @@ class Analytics:
             Unreachable: nothing runs there, Postgres doesn't answer or doesn't let us in.
             UnknownProject: there is no such project, or several and none is named.
             InvalidInput: the URL is none.
-            OSError: the mirror's folder can't be made or written to.
+            MirrorUnavailable: the mirror's folder can't be made or written to.
         """
         place = Path(home).expanduser().absolute()
         found_url = reader_url(place) if url is None else url
@@ -156,6 +156,13 @@ class Analytics:
         """What became of a file's rows; None where Postgres is asked."""
         return self._backend.loaded if isinstance(self._backend, Held) else None
 
+    def today(self) -> date:
+        """The day that questions take for today when none is named.
+
+        The project's local date or, of a file, the day of its last event. Raises Closed.
+        """
+        return self._open().today()
+
     def dau(
         self,
         first: date | str | None = None,
@@ -206,9 +213,9 @@ class Analytics:
         `today`, which by default is the project's local date or, of a file, the day of its last
         event. Weeks that begin after `today` are unknown. Raises what `dau` does.
         """
-        seen_from = self._open().today() if today is None else _day("today", today)
+        seen_from = self.today() if today is None else _day("today", today)
         start = (
-            max(seen_from - timedelta(weeks=DEFAULT_COHORTS - 1), date.min + timedelta(weeks=60))
+            _days_before(seen_from, 7 * (DEFAULT_COHORTS - 1))
             if start_date is None
             else _day("start_date", start_date)
         )
@@ -270,18 +277,24 @@ class Analytics:
         return self._backend
 
     def _days(self, first: date | str | None, last: date | str | None) -> DayRange:
-        end = self._open().today() if last is None else _day("last", last)
-        begin = end - timedelta(days=DEFAULT_DAYS - 1) if first is None else _day("first", first)
+        end = self.today() if last is None else _day("last", last)
+        begin = _days_before(end, DEFAULT_DAYS - 1) if first is None else _day("first", first)
         return DayRange(begin, end)
 
 
 def _day(field: str, day: date | str) -> date:
     if not isinstance(day, str):
+        check_day(field, day)
         return day
     try:
         return parse_day(day)
     except ValueError as error:
         raise InvalidQuestion(f"{field} is {error}", field=field) from error
+
+
+def _days_before(day: date, days: int) -> date:
+    """So many days earlier, or the first day that can be asked about."""
+    return day_of_number(max(day_number(day) - days, day_number(FIRST_DAY)))
 
 
 def _mirror_folder(

@@ -50,7 +50,7 @@ class Connected:
         mirror is built in the background. None: every question is answered from live rows.
 
         Raises:
-            OSError: the folder can't be made or written to.
+            MirrorUnavailable: the folder can't be made or written to.
         """
         self.project = project
         self._url = url
@@ -61,7 +61,7 @@ class Connected:
             if mirror is not None:
                 self._keeper = Keeper(Plan(folder=mirror, reader=url, limits=limits))
                 undo.callback(self._keeper.close)
-                self._keeper.start()
+                _start(self._keeper, mirror)
             self._engines = Engines.connect(
                 url, timeout=timeout, spill=Path(spill), limits=limits, keeper=self._keeper
             )
@@ -142,3 +142,14 @@ class Connected:
                 f"Postgres at {place(self._url)} can't be read: {str(error).splitlines()[0]}; "
                 "see that it runs and ask again"
             ) from error
+
+
+def _start(keeper: Keeper, folder: Path) -> None:
+    try:
+        keeper.start()
+    except OSError as error:
+        raise MirrorUnavailable(
+            f"a mirror can't be kept in {folder}: {error.strerror}; name another folder "
+            "(mirror=...), or connect with mirror=False",
+            cause="disk",
+        ) from error

@@ -158,6 +158,10 @@ class FileEngine:
                 f"the query ran past its {self._timeout.total_seconds():g} s; "
                 "ask for a shorter range or raise the limit"
             ) from error
+        except duckdb.Error as error:
+            if self._database is None:  # closed by another thread meanwhile
+                raise Closed from error
+            raise
         if self._tracer:
             self._tracer(sql, parameters, (perf_counter() - began) * 1000, len(rows))
         return rows

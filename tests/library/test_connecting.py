@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -27,6 +27,7 @@ from analytics.errors import (
     UnknownProject,
     Unreachable,
 )
+from analytics.mirror.errors import MirrorUnavailable
 from analytics.project import Project
 from analytics.questions.top_events import EventCount
 from tests.conftest import Database, new_database
@@ -95,6 +96,12 @@ def test_mirror_in_a_folder_of_its_own_is_there_the_next_time(
     again.sync()
     [file] = mirrors.glob("0/events-*.duckdb")
     assert file.stat().st_ino == built
+
+
+def test_mirror_that_can_not_be_kept_is_told(connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(MirrorUnavailable, match=r"can't be kept in .*file: .*mirror=False"):
+        connect(mirror=tmp_path / "file")
 
 
 def test_only_project_need_not_be_named(database: Database) -> None:
@@ -214,6 +221,8 @@ def test_days_that_are_none_are_refused(connect: Connect) -> None:
         (lambda: connected.retention(window=0), "window is 0; show 1 to 104"),
         (lambda: connected.top_events(limit=0), "limit is 0"),
         (lambda: connected.dau(datetime(2025, 8, 1)), "give a calendar day"),
+        (lambda: connected.dau(last=7), "last is 7; give a calendar day"),
+        (lambda: connected.retention(today=date.min), "today is 0001-01-01; days from"),
     ):
         with pytest.raises(InvalidQuestion, match=message):
             ask()

@@ -1,6 +1,6 @@
 -- question: is there any user or event type that no event may have?
 -- answers: (bad bigint)
--- takes: dictionaries users and event_types
+-- takes: most (characters); dictionaries users and event_types
 -- relies on: their being short: what millions of rows say is checked once for each text
 select
     (

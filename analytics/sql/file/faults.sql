@@ -1,6 +1,6 @@
 -- question: which rows are no events, and why?
 -- answers: (fault varchar, rows bigint, first bigint), the first of them first; rows count from 0
--- takes: staged; needs_id, takes_local boolean
+-- takes: staged; needs_id, takes_local boolean; most (characters), first_us, last_us (of an event)
 -- relies on: nothing; only asked where something is wrong
 with told as (
     select

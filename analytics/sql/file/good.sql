@@ -1,6 +1,6 @@
 -- question: which rows are events, each id once?
 -- answers: nothing; staged holds no others afterwards
--- takes: staged; needs_id, takes_local boolean; once: whether a row is the first with its id
+-- takes: staged; needs_id, takes_local boolean; most (characters), first_us, last_us (of an event); once: whether a row is the first with its id
 -- relies on: rowid being the file's order: of rows with one id the first is the event
 create or replace temporary table staged as
 with numbered as (select rowid as row, * from staged),

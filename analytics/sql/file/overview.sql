@@ -1,6 +1,6 @@
 -- question: how many rows are there, and how many of them have a moment, no zone for it, and an id?
 -- answers: (rows, with_moment, local, with_id bigint)
--- takes: staged
+-- takes: staged; first_us, last_us (of an event)
 -- relies on: nothing
 select
     count(*) as rows,
