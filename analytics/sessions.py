@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from select import POLLIN, poll
 from threading import Lock
 from typing import Any, Final, TypeAlias
 
@@ -62,8 +63,10 @@ class Sessions:
                     return None
                 connection = self._idle.pop()
             try:
-                # An empty statement: a round trip, and the cheapest way to learn of a restart.
-                connection.execute("")
+                # A server that ends says so, which makes the socket of a connection at rest
+                # readable. Only then it is worth a round trip, the cheapest there is.
+                if _is_readable(connection):
+                    connection.execute("")
             except psycopg.OperationalError:
                 connection.close()
             else:
@@ -76,3 +79,9 @@ class Sessions:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def _is_readable(connection: Connection) -> bool:
+    asked = poll()
+    asked.register(connection, POLLIN)
+    return bool(asked.poll(0))

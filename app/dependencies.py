@@ -12,8 +12,9 @@ from analytics.engines.protocol import Freshness
 from analytics.events import ProjectId
 from analytics.project import LARGEST_ID
 from analytics.questions.question import Question
-from app.accounts.access import Caller, Permission, ProjectNeeded
+from app.accounts.access import Caller, Permission
 from app.accounts.authentication import SignedIn
+from app.accounts.errors import ProjectNeeded
 from app.formats import answered, is_known, unchanged
 from app.lifespan import Resources
 from app.limits import Payer, PayerKind, cost, payer_of

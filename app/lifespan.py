@@ -24,8 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
 from app.accounts.authentication import Authentication
+from app.accounts.passwords import Passwords
 from app.accounts.secret_key import secret_key
 from app.accounts.sessions import TokenCache
+from app.accounts.sign_in import SignIn
 from app.accounts.tokens import Signer
 from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
@@ -37,11 +39,13 @@ from app.observability import Metrics
 from app.pool_metrics import PoolMetrics, Pools, refreshing
 from app.quick_redis import QuickRedis
 from app.servers import given
-from app.settings import Settings
+from app.settings import Registration, Settings
 from app.throttle import Throttle
 from app.turns import Turns
 
 OTHER_THREADS = 8
+# Each at work holds 64 MiB and a core for a tenth of a second; who waits longer is refused.
+PASSWORDS_AT_ONCE, PASSWORDS_WAITING = 2, 32
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +64,9 @@ class Resources:
     redis: QuickRedis | None
     throttle: Throttle
     attempts: Attempts | None
-    sessions: TokenCache
+    metrics: Metrics
+    registration: Registration
+    sign_in: SignIn
     authentication: Authentication
     intake: Intake
 
@@ -87,7 +93,6 @@ def lifespan(
 async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Resources:
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
-    signer = Signer(secret_key(settings))
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
     events = await stack.enter_async_context(events_pool(servers.writer))
@@ -111,11 +116,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     throttle = Throttle(redis, Limits.of(settings), metrics)
     attempts = Attempts(redis, throttle, settings.auth_longest_wait) if redis else None
     questions = Turns(settings.questions_at_once, settings.questions_waiting)
-    sessions = TokenCache(
-        redis,
-        idle=timedelta(days=settings.refresh_ttl_days),
-        longest=timedelta(days=settings.session_ttl_days),
-    )
+    sign_in = _sign_in(settings, accounts, redis)
     intake = Intake(settings, events, throttle, metrics)
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
@@ -133,9 +134,36 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         redis=redis,
         throttle=throttle,
         attempts=attempts,
-        sessions=sessions,
-        authentication=Authentication(accounts, signer, sessions),
+        metrics=metrics,
+        registration=settings.registration or Registration.INVITE,
+        sign_in=sign_in,
+        authentication=_authentication(settings, sign_in),
         intake=intake,
+    )
+
+
+def _sign_in(settings: Settings, accounts: AsyncEngine, redis: QuickRedis | None) -> SignIn:
+    refresh_ttl = timedelta(days=settings.refresh_ttl_days)
+    longest = timedelta(days=settings.session_ttl_days)
+    return SignIn(
+        accounts,
+        Passwords(Turns(PASSWORDS_AT_ONCE, PASSWORDS_WAITING)),
+        Signer(secret_key(settings)),
+        TokenCache(redis, idle=refresh_ttl, longest=longest),
+        access_ttl=timedelta(minutes=settings.access_ttl_min),
+        refresh_ttl=refresh_ttl,
+    )
+
+
+def _authentication(settings: Settings, sign_in: SignIn) -> Authentication:
+    token = settings.benchmark_token
+    if token is not None:
+        log.warning("benchmark.on", extra={"why": "BENCHMARK_TOKEN is set: it passes for owner"})
+    return Authentication(
+        sign_in.engine,
+        sign_in.signer,
+        sign_in.sessions,
+        token.get_secret_value() if token is not None else None,
     )
 
 

@@ -124,7 +124,7 @@ def payer_of(caller: Caller) -> Payer:
     """Whoever is charged for what a caller asks for."""
     if caller.key_id is not None:
         return Payer(PayerKind.KEY, str(caller.key_id))
-    return Payer(PayerKind.USER, str(caller.user_id))
+    return Payer(PayerKind.USER, str(caller.user_id or "benchmark"))
 
 
 def address_of(request: HTTPConnection) -> Payer:

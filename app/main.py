@@ -7,13 +7,14 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app import problems
+from app.accounts.errors import BenchmarkExposed
 from app.cors import add_cors
 from app.edge import DOCUMENTATION, BodyGuard, Crashes, Edge
 from app.lifespan import lifespan
 from app.observability import Metrics
 from app.paths import Paths
 from app.request_log import RequestLog
-from app.routes import events, health, stats
+from app.routes import auth, events, health, invitations, projects, stats
 from app.settings import Settings
 
 
@@ -22,7 +23,12 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
 
     Nothing connects before it is started. `local` says that the servers are Tidemark's own, and
     that only their machine is listened to: the documentation and metrics are then open to all.
+
+    Raises:
+        BenchmarkExposed: The settings have a token that passes without a login, and not `local`.
     """
+    if settings.benchmark_token is not None and not local:
+        raise BenchmarkExposed
     metrics = Metrics()
     app = FastAPI(
         title="Tidemark",
@@ -53,6 +59,6 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
     app.add_middleware(Edge, paths=paths)
     app.add_middleware(RequestLog, paths=paths, lines=settings.access_log)
     app.include_router(health.router)
-    for topic in (events, stats):
+    for topic in (auth, projects, invitations, events, stats):
         app.include_router(topic.router, prefix=settings.api_prefix)
     return app

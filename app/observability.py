@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_fastapi_instrumentator import Instrumentator
 from pydantic import SecretStr
 
-from app.accounts.access import Forbidden, Unauthenticated
+from app.accounts.errors import Forbidden, Unauthenticated
 from ingest.outcome import SmallResult, Way
 from ingest.rejects import Reject
 from ingest.report import Report

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from analytics import errors
-from app.accounts.access import Forbidden, ProjectNeeded, Unauthenticated
+from app.accounts import errors as accounts
 from app.accounts.projects import InvalidProject, ProjectExists
 from app.body import BrokenBody, SlowBody, TooLarge
 from app.request_log import note
@@ -93,9 +93,22 @@ OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
     errors.UnknownProject: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
     InvalidProject: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
     ProjectExists: Outcome(HTTPStatus.CONFLICT, FAILURE),
-    Unauthenticated: Outcome(HTTPStatus.UNAUTHORIZED, FAILURE),
-    Forbidden: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
-    ProjectNeeded: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
+    accounts.Unauthenticated: Outcome(HTTPStatus.UNAUTHORIZED, FAILURE),
+    accounts.Forbidden: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    accounts.ProjectNeeded: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
+    accounts.WrongPassword: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    accounts.RefreshRaced: Outcome(HTTPStatus.CONFLICT, FAILURE),
+    accounts.InvalidPassword: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
+    accounts.InvalidEmail: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
+    accounts.EmailTaken: Outcome(HTTPStatus.CONFLICT, FAILURE),
+    accounts.UnknownUser: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    accounts.RegistrationClosed: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    accounts.InvitationNeeded: Outcome(HTTPStatus.FORBIDDEN, FAILURE),
+    accounts.InvalidInvitation: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    accounts.UnknownInvitation: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    accounts.UnknownMember: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    accounts.AlreadyMember: Outcome(HTTPStatus.CONFLICT, FAILURE),
+    accounts.LastOwner: Outcome(HTTPStatus.CONFLICT, FAILURE),
     UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
     ImportInterrupted: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, INTERRUPTED),
     TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),
@@ -183,7 +196,7 @@ def response_of(error: errors.TidemarkError) -> JSONResponse:
     """An expected error as an HTTP answer."""
     note(code=error.code)
     headers = {}
-    if isinstance(error, Unauthenticated):
+    if isinstance(error, accounts.Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.Transient):
         headers["Retry-After"] = "1"

@@ -6,22 +6,38 @@ The names in the environment are the field names in upper case: DATABASE_URL, AP
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from app.origins import origins_of
+from app.secret_files import SecretFiles
 
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
 
 
+class Registration(StrEnum):
+    """Who may make an account over HTTP."""
+
+    OPEN = "open"
+    INVITE = "invite"
+    CLOSED = "closed"
+
+
 class Settings(BaseSettings):
     """What a Tidemark process is told from outside.
 
-    Frozen: change a copy with `model_copy(update=...)`.
+    Frozen: change a copy with `model_copy(update=...)`. A secret may lie in a file instead, named
+    by the same name with _FILE.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
@@ -53,6 +69,18 @@ class Settings(BaseSettings):
         default=None,
         description="What tokens are signed with: at least 32 random bytes. Needed wherever "
         "DATABASE_URL is set; local servers keep one of their own in TIDEMARK_HOME.",
+    )
+    registration: Registration | None = Field(
+        default=None,
+        description="Who may register: `open` everybody, `invite` whoever has an invitation, "
+        "`closed` nobody. Unset: open with local servers on a "
+        "loopback address, else invite.",
+    )
+    benchmark_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="A bearer token that passes as owner of every project, without a login, while "
+        "measuring. Only with local servers, on a loopback address.",
     )
     access_ttl_min: int = Field(
         default=15, ge=1, le=24 * 60, description="How long an access token is valid, in minutes."
@@ -218,3 +246,25 @@ class Settings(BaseSettings):
         gt=timedelta(0),
         description="Time limit of one question, in seconds or as an ISO 8601 duration.",
     )
+
+    @model_validator(mode="after")
+    def _no_open_door(self) -> Self:
+        if self.benchmark_token is not None and self.database_url is not None:
+            message = (
+                "BENCHMARK_TOKEN passes without a login, so it works with local servers only; "
+                "unset it, or DATABASE_URL"
+            )
+            raise ValueError(message)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's own names
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values given in the code, then the environment, then files that it names."""
+        return init_settings, env_settings, SecretFiles(settings_cls)

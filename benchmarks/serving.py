@@ -48,7 +48,7 @@ class Serving:
 
 
 @contextmanager
-def serving() -> Iterator[Serving]:
+def serving(*, mirror: bool = True) -> Iterator[Serving]:
     """Servers, schema, key and API, for as long as the block runs."""
     with (
         tempfile.TemporaryDirectory(prefix="tidemark-bench-", ignore_cleanup_errors=True) as folder,
@@ -56,7 +56,7 @@ def serving() -> Iterator[Serving]:
     ):
         upgrade(urls.owner)
         project_id, key = asyncio.run(in_transaction(urls.writer, _project_and_key))
-        with _process(urls) as (process, port):
+        with _process(urls, mirror) as (process, port):
             yield Serving(port, process.pid, urls, project_id, key)
 
 
@@ -66,7 +66,7 @@ async def _project_and_key(connection: AsyncConnection) -> tuple[ProjectId, str]
 
 
 @contextmanager
-def _process(urls: ServerUrls) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _process(urls: ServerUrls, mirror: bool) -> Iterator[tuple[subprocess.Popen[str], int]]:
     environment = {
         "DATABASE_URL": urls.writer,
         "DATABASE_READER_URL": urls.reader,
@@ -74,6 +74,7 @@ def _process(urls: ServerUrls) -> Iterator[tuple[subprocess.Popen[str], int]]:
         "SECRET_KEY": secrets.token_urlsafe(32),
         "RATE_LIMIT": NO_LIMIT,
         "STATS_RATE_LIMIT": NO_LIMIT,
+        "MIRROR": str(mirror),
     }
     with subprocess.Popen(  # noqa: S603 - our own command
         [TIDEMARK, "serve", "--port", "0"],

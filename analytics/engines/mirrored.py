@@ -1,36 +1,41 @@
 """The engine `mirror`: the columnar copy, minus what was removed since, plus what came since.
 
-Each question reads the mirror's state first, which pins what it sees of the file, and then takes
-one look at Postgres, which says whether that state may be believed and what lies above it. The
-roll-ups answer for the project's own calendar, raw columns for any other.
+Each question first fixes what it sees of the file, and then takes one look at Postgres, which says
+whether that may be believed and what lies above it. The roll-ups answer for the project's own
+calendar, raw columns for any other. An answer from roll-ups takes about as long as the look, so
+both are under way at once: mostly nothing lies above, and the answer stands.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString, TypeVar, cast
 
 import psycopg
 
 from analytics.answer import Answer, Meta, RowT_co
+from analytics.duck import written
 from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
+from analytics.engines.seen import Seen, find_changes, first_seen, last_seen
 from analytics.errors import DeadlineExceeded, Unreachable
-from analytics.mirror import calendars, changes
-from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.calendars import Calendar, of_project
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
 from analytics.mirror.keeper import Keeper
-from analytics.mirror.look import Look, TailTooLong, look
+from analytics.mirror.look import TailTooLong, look
 from analytics.mirror.plan import age
-from analytics.mirror.state import State
-from analytics.mirror.store import Cursor, Store
+from analytics.mirror.store import Cursor, Known, Store
 from analytics.questions.question import Question, Value
 from analytics.sql import statement
 from analytics.sql.local_time import offset_us
+
+EnteredT = TypeVar("EnteredT")
+Found = TypeVar("Found", bound=Sequence[Sequence[Any]] | None)
 
 ROLLUP: Final = "the mirror's roll-ups"
 RAW: Final = "the mirror's raw columns: another calendar than its roll-ups'"
@@ -43,37 +48,20 @@ MOST_BITS: Final = 2**29
 
 _LARGEST_KEY: Final = "select coalesce(max(user_key), 0) from users"
 _PARAMETER: Final = re.compile(r"\$(\w+)")
-_CALENDAR: Final = """/* tidemark mirror calendar */
-select timezone, week_start, tzdata, changed_at from calendars where project_id = ?"""
-
-_GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
 
 
 @dataclass(frozen=True, slots=True)
-class _Sight:
-    """What one question sees: the file in one state, and Postgres above it, if it was looked at."""
+class _Compiled:
+    """A statement, what it names of the question's parameters, and why it is this statement."""
 
-    cursor: Cursor
-    state: State
-    calendar: Calendar | None
-    changed_at: int
-    look: Look | None
+    sql: LiteralString
+    parameters: Mapping[str, Value]
+    reason: str
 
     @property
-    def data_version(self) -> str | None:
-        """The same text as long as nothing of the project changes that a question could see.
-
-        With nothing above the tidemark it is the file and the tidemark of the project's latest
-        change in it. Else it is the tidemark itself with what came and went above it: below one
-        tidemark each change of the project adds at least one to rows + 2 * removals. The project's
-        latest change won't do there: an event that came and went between two tidemarks leaves none.
-        Not known without a look.
-        """
-        if self.look is None:
-            return None
-        rows, removals = self.look.rows, self.look.removals
-        since = self.state.horizon if rows or removals else self.changed_at
-        return f"{self.state.mirror_id.hex}.{since}.{rows}.{removals}"
+    def written(self) -> str:
+        """The statement with its parameters in their places."""
+        return written(self.sql, self.parameters)
 
 
 class MirrorEngine:
@@ -88,6 +76,7 @@ class MirrorEngine:
         self._keeper = keeper
         self._timeout = timeout
         self._tracer = tracer
+        self._lookers = ThreadPoolExecutor(thread_name_prefix="tidemark-look")
 
     def answer(
         self, question: Question[RowT_co], freshness: Freshness = Freshness.EXACT
@@ -108,14 +97,23 @@ class MirrorEngine:
     def version(self, question: Question[Any]) -> Meta | None:
         """See `Engine.version`."""
         started = perf_counter()
-        with self._sight(question, Freshness.EXACT) as sight:
-            return self._meta(sight, ROLLUP, started)
+        store, project_id = self._keeper.store(), question.project.id
+        known = store.known
+        last = last_seen(known, project_id)
+        if known and last:
+            with (
+                self._explained(store),
+                look(self._keeper.sessions, known.state, project_id, self._timeout) as above,
+            ):
+                return self._meta(last.with_look(above), ROLLUP, started)
+        with self._seeing(question, Freshness.EXACT) as (_, seen):
+            return self._meta(seen, ROLLUP, started)
 
     def explain(self, question: Question[RowT_co]) -> str:
         """See `Engine.explain`."""
-        with self._sight(question, Freshness.MIRROR) as sight:
-            sql, parameters, _ = _compiled(question, sight)
-            plan = sight.cursor.execute("explain " + sql, parameters).fetchall()
+        with self._seeing(question, Freshness.MIRROR) as (cursor, seen):
+            compiled = _compiled(question, seen.calendar, cursor)
+            plan = cursor.execute(f"explain {compiled.written}").fetchall()
         return "\n".join(str(text) for _, text in plan)
 
     def ping(self) -> None:
@@ -128,33 +126,75 @@ class MirrorEngine:
 
     def close(self) -> None:
         """See `Engine.close`; the keeper stays open."""
+        self._lookers.shutdown()
 
     def _answer(
         self, question: Question[RowT_co], freshness: Freshness, started: float
     ) -> Answer[RowT_co]:
-        with self._sight(question, freshness) as sight:
-            sql, parameters, reason = _compiled(question, sight)
-            if sight.look and (sight.look.rows or sight.look.removals):
-                _find_changes(sight, question, sql)
-            found = self._run(sight.cursor, sql, parameters)
-            meta = self._meta(sight, reason, started)
-        rows = question.rows(found)
-        return Answer(rows, meta)
+        glimpsed = self._glimpse(question, freshness, started)
+        if glimpsed is not None:
+            return glimpsed
+        with self._seeing(question, freshness) as (cursor, seen):
+            compiled = _compiled(question, seen.calendar, cursor)
+            if seen.has_changes:
+                find_changes(cursor, seen, question.project, compiled.sql)
+            found = self._traced(compiled, lambda: cursor.execute(compiled.written).fetchall())
+            meta = self._meta(seen, compiled.reason, started)
+        return Answer(question.rows(found), meta)
+
+    def _glimpse(
+        self, question: Question[RowT_co], freshness: Freshness, started: float
+    ) -> Answer[RowT_co] | None:
+        """The answer as it mostly is: by roll-ups, with nothing above the tidemark.
+
+        Then one statement is enough, and takes as long as the look: both are under way at once.
+        None where it isn't so, or a sync came between.
+        """
+        store, project_id = self._keeper.store(), question.project.id
+        known = store.known
+        seen = last_seen(known, project_id)
+        if (
+            not known
+            or not seen
+            or seen.has_changes
+            or seen.calendar != of_project(question.project)
+        ):
+            return None
+        compiled = _compiled(question, seen.calendar)
+        with self._explained(store), ExitStack() as stack:
+            if freshness is Freshness.EXACT:
+                above = look(self._keeper.sessions, known.state, project_id, self._timeout)
+                looking = stack.enter_context(_entered_meanwhile(self._lookers, above))
+            found = self._traced(
+                compiled, lambda: store.glimpse(known, compiled.written, self._timeout)
+            )
+            if found is None:
+                return None
+            seen = seen.with_look(looking.result() if freshness is Freshness.EXACT else None)
+            if seen.has_changes:
+                known.projects[project_id] = seen
+                return None
+            meta = self._meta(seen, compiled.reason, started)
+        return Answer(question.rows(found), meta)
 
     @contextmanager
-    def _sight(self, question: Question[Any], freshness: Freshness) -> Iterator[_Sight]:
-        store = self._keeper.store()
-        project_id = question.project.id
+    def _seeing(
+        self, question: Question[Any], freshness: Freshness
+    ) -> Iterator[tuple[Cursor, Seen]]:
+        """A cursor that sees the file in one state, and what the question sees."""
+        store, project_id = self._keeper.store(), question.project.id
         with self._explained(store), store.reading(self._timeout) as (cursor, state):
-            row = cursor.execute(_CALENDAR, [project_id]).fetchone()
-            *calendar, changed_at = row or (None, 0)
-            stamp = Calendar(*calendar) if row else None
+            known = store.known or Known(state)
+            # Of another state it is nobody's to know: what is left in it is for nobody.
+            projects = known.projects if known.state is state else {}
+            seen: Seen = projects.get(project_id) or first_seen(cursor, state, project_id)
+            projects[project_id] = seen
             if freshness is Freshness.MIRROR:
-                yield _Sight(cursor, state, stamp, changed_at, None)
+                yield cursor, seen.with_look(None)
                 return
-            sessions = self._keeper.sessions
-            with look(sessions, state, project_id, self._timeout) as seen:
-                yield _Sight(cursor, state, stamp, changed_at, seen)
+            with look(self._keeper.sessions, state, project_id, self._timeout) as above:
+                projects[project_id] = seen.with_look(above)
+                yield cursor, projects[project_id]
 
     @contextmanager
     def _explained(self, store: Store) -> Iterator[None]:
@@ -175,13 +215,13 @@ class MirrorEngine:
                 "see that it runs and ask again"
             ) from error
 
-    def _meta(self, sight: _Sight, reason: str, started: float) -> Meta:
-        if sight.look:
-            as_of, lag = sight.look.as_of, 0.0
+    def _meta(self, seen: Seen, reason: str, started: float) -> Meta:
+        if seen.look:
+            as_of, lag = seen.look.as_of, 0.0
         else:
             latest = self._keeper.status.latest
-            known = latest.as_of if latest and latest.horizon == sight.state.horizon else None
-            settled = known or sight.state.as_of
+            known = latest.as_of if latest and latest.horizon == seen.state.horizon else None
+            settled = known or seen.state.as_of
             if settled is None:
                 raise MirrorUnavailable(
                     "transactions were under way when the mirror was built, and how new it is "
@@ -190,61 +230,57 @@ class MirrorEngine:
                 )
             as_of, lag = settled, age(settled, datetime.now(UTC)) or 0.0
         elapsed = (perf_counter() - started) * 1000
-        return Meta(self.name, reason, as_of, elapsed, round(lag, 3), sight.data_version)
+        return Meta(self.name, reason, as_of, elapsed, round(lag, 3), seen.data_version)
 
-    def _run(
-        self, cursor: Cursor, sql: LiteralString, parameters: Mapping[str, Value]
-    ) -> Sequence[Sequence[Any]]:
+    def _traced(self, compiled: _Compiled, run: Callable[[], Found]) -> Found:
+        """What `run` finds by the statement, told to the tracer."""
         started = perf_counter()
-        rows = cursor.execute(sql, dict(parameters)).fetchall()
-        if self._tracer:
-            self._tracer(sql, parameters, (perf_counter() - started) * 1000, len(rows))
-        return rows
+        found = run()
+        if self._tracer and found is not None:
+            milliseconds = (perf_counter() - started) * 1000
+            self._tracer(compiled.sql, compiled.parameters, milliseconds, len(found))
+        return found
 
 
-def _find_changes(sight: _Sight, question: Question[Any], sql: str) -> None:
-    """Temporary tables of what lies above the tidemark, before the empty ones of the file."""
-    assert sight.look is not None  # noqa: S101 - the caller has looked
-    zone = (sight.calendar or DEFAULT).timezone
-    zones = {int(question.project.id): zone}
-    added, removed = sight.look.added(), sight.look.removed()
-    sight.cursor.register("batch", changes.batch(added, removed, zones))
-    grains = sorted(set(_GRAIN.findall(sql)))
-    if "active_changes" in sql:
-        changes.find_active_changes(sight.cursor, grains)
-    if "cohort_changes" in sql:
-        changes.find_cohort_changes(sight.cursor, grains)
-    if "type_changes" in sql:
-        changes.find_type_changes(sight.cursor)
-    if re.search(r"\bchanged\b", sql):
-        changes.find_changed(sight.cursor)
+@contextmanager
+def _entered_meanwhile(
+    threads: ThreadPoolExecutor, context: AbstractContextManager[EnteredT]
+) -> Iterator[Future[EnteredT]]:
+    """The context, entered by another thread while the block runs, and left behind the block."""
+    with ExitStack() as stack:
+        entering = threads.submit(stack.enter_context, context)
+        try:
+            yield entering
+        finally:
+            wait([entering])
 
 
 def _compiled(
-    question: Question[Any], sight: _Sight
-) -> tuple[LiteralString, Mapping[str, Value], str]:
-    """The statement, what it names of the question's parameters, and why it is this statement.
+    question: Question[Any], calendar: Calendar | None, cursor: Cursor | None = None
+) -> _Compiled:
+    """The one rule: roll-ups, if they are by the question's calendar; else raw columns.
 
-    The one rule between them: roll-ups, if they are by the question's calendar; else raw columns,
-    by strings of bits where these take little memory.
+    Those by strings of bits, where these take little memory. The file is asked how many users there
+    are, so raw columns need a cursor.
     """
     given = {name: _plain(value) for name, value in question.parameters().items()}
     users, reason = 0, RAW
-    if sight.calendar == calendars.of_project(question.project):
+    if calendar == of_project(question.project) or cursor is None:
         name, reason = question.name, ROLLUP
     else:
-        users = _largest_key(sight.cursor)
+        users = _largest_key(cursor)
         by_bits = question.name in BY_BITS and _periods(given) * users <= MOST_BITS
         name = f"{question.name}.{'bits' if by_bits else 'raw'}"
     template = statement(MirrorEngine.name, name)
-    # Whole numbers, and what is made of them: neither can be bound where it stands.
+    # What is made of several values has no name of its own.
     sql = template.replace("{users}", f"{users:d}")
     if "{offset_us}" in template:
         begins_at, seconds = (
             cast("Sequence[int]", given[name]) for name in ("offset_begins", "offset_seconds")
         )
         sql = sql.replace("{offset_us}", offset_us(begins_at, seconds))
-    return sql, {name: given[name] for name in set(_PARAMETER.findall(template))}, reason
+    named = {name: given[name] for name in set(_PARAMETER.findall(template))}
+    return _Compiled(sql, named, reason)
 
 
 def _largest_key(cursor: Cursor) -> int:

@@ -12,7 +12,7 @@ A field holds at most 1 GB: who reads bounds the rows, by pages or by a count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString, TypeAlias
 
 import numpy as np
@@ -28,17 +28,17 @@ _POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 
 _INTEGER, _LONG = np.dtype(">i4"), np.dtype(">i8")
 
-# What the statements of this module answer, in this order, after the number of rows.
-_COLUMNS: Final[LiteralString] = """
-    count(*),
-    string_agg(int4send(project_id), ''),
-    string_agg(uuid_send(event_id), ''),
-    string_agg(timestamptz_send(occurred_at), ''),
-    string_agg(int4send(octet_length(textsend(user_id))), ''),
-    string_agg(textsend(user_id), ''),
-    string_agg(int4send(octet_length(textsend(event_type))), ''),
-    string_agg(textsend(event_type), ''),
-    string_agg(xid8send(ingest_xid), '')"""
+# Column -> the fields that hold it; statements answer the number of rows and then these.
+_FIELDS: Final[Mapping[str, LiteralString]] = {
+    "project_id": "string_agg(int4send(project_id), '')",
+    "event_id": "string_agg(uuid_send(event_id), '')",
+    "occurred_at": "string_agg(timestamptz_send(occurred_at), '')",
+    "user_id": """string_agg(int4send(octet_length(textsend(user_id))), ''),
+        string_agg(textsend(user_id), '')""",
+    "event_type": """string_agg(int4send(octet_length(textsend(event_type))), ''),
+        string_agg(textsend(event_type), '')""",
+    "ingest_xid": "string_agg(xid8send(ingest_xid), '')",
+}
 
 SCHEMA: Final = pa.schema(
     {
@@ -52,31 +52,42 @@ SCHEMA: Final = pa.schema(
 )
 
 
-def read(connection: Connection, name: str, parameters: Mapping[str, object]) -> pa.Table:
-    """The rows that the statement `sync/<name>.sql` selects, in any order, in SCHEMA.
+def read(
+    connection: Connection,
+    name: str,
+    parameters: Mapping[str, object],
+    columns: Sequence[str] = SCHEMA.names,
+) -> pa.Table:
+    """The rows that the statement `sync/<name>.sql` selects, in any order: these columns of SCHEMA.
 
     `occurred_at` is in UTC, without a zone. Nothing is held back on the server.
 
     Raises:
         psycopg.Error: what Postgres says.
     """
-    sql = statement("sync", name).replace("{columns}", _COLUMNS)
+    fields = ", ".join(["count(*)", *(_FIELDS[column] for column in columns)])
+    sql = statement("sync", name).replace("{columns}", fields)
     with connection.cursor(binary=True) as cursor:
         row = cursor.execute(sql, parameters, prepare=False).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without groups has one row
-    rows, *fields = row
+    schema = pa.schema([SCHEMA.field(column) for column in columns])
+    rows, *found = row
     if rows == 0:
-        return SCHEMA.empty_table()
-    project, event, instant, user_sizes, users, type_sizes, types, xid = fields
-    columns = [
-        pa.array(_native(project, _INTEGER)),
-        pa.ExtensionArray.from_storage(pa.uuid(), _fixed(event, 16, rows)),
-        _instants(instant),
-        _texts(user_sizes, users),
-        _texts(type_sizes, types),
-        pa.array(_native(xid, _LONG)),
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+        return schema.empty_table()
+    values = iter(found)
+    arrays = [_decoded(schema.field(column).type, values, rows) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _decoded(kind: pa.DataType, fields: Iterator[bytes], rows: int) -> pa.Array:
+    """The next column of a type, off its fields."""
+    if kind == pa.string():
+        return _texts(next(fields), next(fields))
+    if kind == pa.timestamp("us"):
+        return _instants(next(fields))
+    if kind == pa.uuid():
+        return pa.ExtensionArray.from_storage(kind, _fixed(next(fields), 16, rows))
+    return pa.array(_native(next(fields), _INTEGER if kind == pa.int32() else _LONG))
 
 
 def _native(content: bytes, kind: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -29,18 +29,24 @@ from __future__ import annotations
 
 from typing import Final, LiteralString
 
-FORMAT: Final = 2
+from analytics.duck import VERSION
+
+# With DuckDB's version, for its hash of a name is another in another.
+FORMAT: Final = f"4 of DuckDB {VERSION}"
 
 LAYOUT: Final[LiteralString] = """
 create table mirror (
-    format integer, mirror_id uuid, token uuid, horizon bigint, as_of timestamp,
+    format varchar, mirror_id uuid, token uuid, horizon bigint, as_of timestamp,
     system_identifier varchar, timeline varchar, database_oid bigint, events_oid bigint, epoch uuid,
     events_definition varchar
 );
 create table calendars (
     project_id integer, timezone varchar, week_start varchar, tzdata varchar, changed_at bigint
 );
-create table users (user_key integer, project_id integer, user_id varchar, first_day integer);
+create table users (
+    user_key integer, project_id integer, user_id varchar using compression uncompressed,
+    first_day integer, name_hash ubigint
+);
 create table event_types (type_key integer, event_type varchar);
 create table events (
     project_id integer, day integer, type_key integer, user_key integer,
@@ -51,7 +57,7 @@ create table active_counts (project_id integer, grain varchar, period integer, u
 create table cohort_counts (
     project_id integer, grain varchar, cohort integer, period integer, users bigint
 );
-create table type_counts (project_id integer, day integer, type_key integer, events bigint);
+create table type_counts (project_id integer, day integer, event_type varchar, events bigint);
 create table changed (
     project_id integer, user_key integer, event_type varchar, us bigint, sign bigint
 );

@@ -25,6 +25,12 @@ MOST_EVENTS: Final = 200_000
 """A longer tail, of all projects together, is not looked through: sync first, or ask elsewhere."""
 
 
+# What questions need of an event. Each column costs Postgres a tenth of a microsecond a row.
+SEEN: Final = pa.schema(
+    [SCHEMA.field(name) for name in ("project_id", "occurred_at", "user_id", "event_type")]
+)
+
+
 class TailTooLong(MirrorUnavailable):
     """So much lies above the mirror's tidemark that a sync should come first."""
 
@@ -48,18 +54,20 @@ class Look:
     _project_id: int
 
     def added(self) -> pa.Table:
-        """The project's events at or above the tidemark, in the schema of `columns`."""
+        """The project's events at or above the tidemark, in SEEN."""
         return self._read("tail", self.rows)
 
     def removed(self) -> pa.Table:
-        """The project's events below the tidemark that were removed at or above it."""
+        """The project's events below the tidemark that were removed at or above it, in SEEN."""
         return self._read("tail_removed", self.removals)
 
     def _read(self, name: str, rows: int) -> pa.Table:
         if not rows:
-            return SCHEMA.empty_table()
+            return SEEN.empty_table()
         parameters = {"horizon": self._horizon, "project_id": self._project_id}
-        return read(self._connection, name, parameters)
+        found = read(self._connection, name, parameters, SEEN.names[1:])
+        projects = pa.repeat(pa.scalar(self._project_id, pa.int32()), len(found))
+        return found.add_column(0, SEEN.field("project_id"), projects)
 
 
 @contextmanager

@@ -11,12 +11,7 @@ from analytics.mirror.local_days import day_starts
 from analytics.mirror.store import Cursor
 from analytics.sql import statement
 
-_CLEAR: Final = (
-    "delete from user_days using stale where user_days.project_id = stale.project_id",
-    "delete from cohort_counts using stale where cohort_counts.project_id = stale.project_id",
-    "delete from active_counts using stale where active_counts.project_id = stale.project_id",
-    "delete from type_counts using stale where type_counts.project_id = stale.project_id",
-)
+_CLEARED: Final = ("user_days", "cohort_counts", "active_counts", "type_counts")
 _STEPS: Final = ("user_days", "first_days", "cohort_counts", "active_counts", "type_counts")
 _YEARS: Final = """/* tidemark mirror years */
 select distinct year(occurred_at) from events where project_id = $project_id"""
@@ -24,13 +19,12 @@ select distinct year(occurred_at) from events where project_id = $project_id"""
 
 def rebuild(cursor: Cursor, project_ids: Iterable[int]) -> None:
     """Compute all roll-ups of these projects from `events`, by their calendars in the file."""
-    stale = pa.table({"project_id": pa.array(list(project_ids), pa.int32())})
-    cursor.register("stale", stale)
-    for clear in _CLEAR:
-        cursor.execute(clear)
+    # Written out: to join with a table of them DuckDB would hash the events.
+    projects = f"({', '.join(f'{each:d}' for each in project_ids) or 'null'})"
+    for table in _CLEARED:
+        cursor.execute(f"delete from {table} where project_id in {projects}")  # noqa: S608 - numbers
     for step in _STEPS:
-        cursor.execute(statement("sync", f"rollup_{step}"))
-    cursor.unregister("stale")
+        cursor.execute(statement("sync", f"rollup_{step}").replace("{projects}", projects))
 
 
 def move_to_zone(cursor: Cursor, project_id: int, timezone: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from pathlib import Path
 from threading import Lock
@@ -30,6 +31,9 @@ select
     system_identifier, timeline, database_oid, events_oid, epoch, events_definition
 from mirror"""
 
+# Sees nothing but fixes what the transaction sees, in half the time that the state takes to read.
+_PIN: Final = "/* tidemark mirror pin */ select 1 from mirror limit 0"
+
 # What DuckDB says when it can't read its own file, or has given the database up.
 _FATAL: Final = (
     duckdb.FatalException,
@@ -37,6 +41,32 @@ _FATAL: Final = (
     duckdb.IOException,
     duckdb.SerializationException,
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known of the file as the last commit left it.
+
+    Attributes:
+        state: what it says of itself.
+        projects: what readers have found out of each project, and leave for the next.
+    """
+
+    state: State
+    projects: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Commits:
+    """Stands for the commits so far: another one after each, and another while one is under way.
+
+    Attributes:
+        known: of the file since the last of them, once somebody has read it.
+        under_way: whether a commit is, so that nobody knows which state a reader finds.
+    """
+
+    known: Known | None = None
+    under_way: bool = False
 
 
 class Store:
@@ -51,6 +81,7 @@ class Store:
         self._lock = Lock()
         self._users = 0
         self._closing = False
+        self._commits = _Commits()
 
     @classmethod
     def create(cls, path: Path, spill: Path, limits: DuckLimits) -> Self:
@@ -97,6 +128,9 @@ class Store:
     def reading(self, limit: timedelta) -> Iterator[tuple[Cursor, State]]:
         """A cursor in a transaction that sees one state of the file, and that state.
 
+        The state is read once after each commit: as long as none began or ended between the look
+        at the count and the first statement, the transaction sees what the last one saw.
+
         Raises:
             DeadlineExceeded: the block took longer than `limit`.
             MirrorBroken: the file can't be read.
@@ -106,10 +140,48 @@ class Store:
             self._used(),
             self._explained(limit),
             closing(self._database.cursor()) as cursor,
-            transaction(cursor),
+        ):
+            before = self._commits
+            with transaction(cursor), deadline(cursor, limit):
+                yield cursor, self._seen_state(cursor, before)
+
+    def _seen_state(self, cursor: Cursor, before: _Commits) -> State:
+        """The state that a transaction sees which was begun after the look at `before`."""
+        if before.known is not None:
+            cursor.execute(_PIN)
+            if self._commits is before:
+                return before.known.state
+            return _state(cursor)
+        state = _state(cursor)
+        with self._lock:
+            if self._commits is before and not before.under_way:
+                self._commits = _Commits(Known(state))
+        return state
+
+    @property
+    def known(self) -> Known | None:
+        """What is known of the file, if its state was read since the last commit."""
+        return self._commits.known
+
+    def glimpse(self, known: Known, sql: str, limit: timedelta) -> list[tuple[Any, ...]] | None:
+        """The rows of one statement, if it sees the file as it is known; None if that moved on.
+
+        A transaction to itself, without the three statements around it.
+
+        Raises:
+            DeadlineExceeded, MirrorBroken, MirrorUnavailable: as in `reading`.
+        """
+        with (
+            self._used(),
+            self._explained(limit),
+            closing(self._database.cursor()) as cursor,
             deadline(cursor, limit),
         ):
-            yield cursor, _state(cursor)
+            before = self._commits
+            if before.known is not known:
+                return None
+            rows = cursor.execute(sql).fetchall()
+            return rows if self._commits is before else None
 
     @contextmanager
     def writing(self) -> Iterator[Cursor]:
@@ -123,10 +195,13 @@ class Store:
             cursor.execute("begin")
             try:
                 yield cursor
+                self._commits = _Commits(under_way=True)
                 cursor.execute("commit")
             except BaseException:
                 _roll_back(cursor)
                 raise
+            finally:
+                self._commits = _Commits()
 
     def require_present(self) -> None:
         """See to it that the open file is still the one in the folder.

@@ -221,15 +221,14 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     zones = {project_id: calendar.timezone for project_id, calendar in of_touched.items()}
     _take_out(cursor, changes.with_days(found.gone, zones))
     take_in(cursor, changes.with_days(arrivals, zones))
-    cursor.register("batch", changes.batch(arrivals, found.gone, zones))
-    changes.find_type_changes(cursor)
-    changes.find_cohort_changes(cursor, changes.GRAINS)
+    with changes.registered(cursor, arrivals, found.gone, zones):
+        changes.find_type_changes(cursor)
+        changes.find_cohort_changes(cursor, changes.GRAINS)
     for table in _MERGED_TABLES:
         cursor.execute(statement("sync", f"update_{table}"))
     for step in ("update_first_days", "delete_users"):
         cursor.execute(statement("sync", step))
     user_days = cursor.execute(statement("sync", "update_user_days")).fetchone()
-    cursor.unregister("batch")
     return int(user_days[0]) if user_days else 0
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from analytics import errors
 from analytics.project import Project
+from app.accounts.errors import Forbidden
 from app.accounts.keys import Scope
 
 
@@ -50,24 +50,6 @@ ALLOWED: Final[Mapping[Role | Scope, frozenset[Permission]]] = {
 }
 
 
-class Unauthenticated(errors.Terminal):
-    """A valid API key or access token is needed: send it as `Authorization: Bearer ...`."""
-
-    code = "unauthenticated"
-
-
-class Forbidden(errors.Terminal):
-    """The caller's role or scope does not allow this."""
-
-    code = "forbidden"
-
-
-class ProjectNeeded(errors.Terminal):
-    """The request must say which project it is about; name it by the header X-Project."""
-
-    code = "project_needed"
-
-
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, in which project, and as what: everything they see is this project's.
@@ -90,6 +72,11 @@ class Caller:
         if self.key_id is not None:
             return f"key:{self.key_id}"
         return f"user:{self.user_id}" if self.user_id is not None else "benchmark"
+
+    @property
+    def role(self) -> Role:
+        """The user's role; for routes that no key can call."""
+        return Role(self.holds)
 
     def require(self, permission: Permission) -> None:
         """See to it that the caller may do this.

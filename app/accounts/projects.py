@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Insert, Row, Update, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,24 +40,38 @@ async def create(
         ProjectExists: The name is taken.
         UnknownZone: No such time zone.
     """
-    if not 1 <= len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
-        raise InvalidProject(
-            f"A project's name has 1 to {MAX_NAME_CHARACTERS} characters and no NUL; "
-            f"this one has {len(name)}.",
-            field="name",
-        )
+    _check_name(name)
     zone(timezone)
     values = {"name": name, "timezone": timezone, "week_start": week_start.value}
-    try:
-        async with connection.begin_nested():
-            row = (
-                await connection.execute(insert(projects).values(values).returning(*COLUMNS))
-            ).one()
-    except IntegrityError as error:
-        raise ProjectExists(
-            f"There is a project {name!r} already; choose another name.", field="name"
-        ) from error
-    return project_of(row)
+    statement = insert(projects).values(values).returning(*COLUMNS)
+    return await _named_once(connection, statement, name)
+
+
+async def change(
+    connection: AsyncConnection,
+    project: Project,
+    *,
+    name: str | None = None,
+    timezone: str | None = None,
+    week_start: WeekStart | None = None,
+) -> Project:
+    """Renames a project, or has its days and weeks counted otherwise; None changes nothing.
+
+    Raises:
+        InvalidProject, ProjectExists, UnknownZone: See `create`.
+        UnknownProject: It has been deleted meanwhile.
+    """
+    values = {
+        "name": name if name is not None else project.name,
+        "timezone": timezone if timezone is not None else project.timezone,
+        "week_start": (week_start or project.week_start).value,
+    }
+    _check_name(values["name"])
+    zone(values["timezone"])
+    statement = (
+        update(projects).where(projects.c.id == project.id).values(values).returning(*COLUMNS)
+    )
+    return await _named_once(connection, statement, values["name"])
 
 
 async def exists(connection: AsyncConnection, name: str) -> bool:
@@ -86,6 +100,39 @@ async def by_name(connection: AsyncConnection, name: str) -> Project:
         f"No project {name!r}. {there_are} `tidemark project create NAME` makes one.",
         field="project",
     )
+
+
+async def first_two(connection: AsyncConnection, project_id: ProjectId | None) -> list[Project]:
+    """The project with this id, or if none is named, the first two that there are."""
+    statement = select(*COLUMNS).order_by(projects.c.id).limit(2)
+    if project_id is not None:
+        statement = statement.where(projects.c.id == project_id)
+    return [project_of(row) for row in await connection.execute(statement)]
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS or "\0" in name:
+        raise InvalidProject(
+            f"A project's name has 1 to {MAX_NAME_CHARACTERS} characters and no NUL; "
+            f"this one has {len(name)}.",
+            field="name",
+        )
+
+
+async def _named_once(
+    connection: AsyncConnection, statement: Insert | Update, name: str
+) -> Project:
+    """The row that a statement writes. Names are unique: the command line goes by them."""
+    try:
+        async with connection.begin_nested():
+            row = (await connection.execute(statement)).one_or_none()
+    except IntegrityError as error:
+        raise ProjectExists(
+            f"There is a project {name!r} already; choose another name.", field="name"
+        ) from error
+    if row is None:
+        raise UnknownProject
+    return project_of(row)
 
 
 def project_of(row: Row[*tuple[Any, ...]]) -> Project:

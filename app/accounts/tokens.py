@@ -16,7 +16,7 @@ from typing import Final
 
 import jwt
 
-from app.accounts.access import Unauthenticated
+from app.accounts.errors import Unauthenticated
 
 ALGORITHM: Final = "HS256"
 NAME: Final = "tidemark"

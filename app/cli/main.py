@@ -18,6 +18,7 @@ from app import logs
 from app.cli import load, mirror, operate, project, stats, up
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
+from app.secret_files import is_secret
 from app.settings import Settings
 
 app = typer.Typer(
@@ -79,15 +80,15 @@ def _say(message: str, code: int) -> int:
 
 
 def _settings_message(error: ValidationError) -> str:
-    wrong = "; ".join(
-        f"{'.'.join(map(str, entry['loc'])).upper()}{_shown(entry)}: {entry['msg']}"
-        for entry in error.errors()
-    )
+    wrong = "; ".join(_wrong(entry) for entry in error.errors())
     return f"Settings from the environment can't be used: {wrong}"
 
 
-def _shown(entry: ErrorDetails) -> str:
-    """What was given, unless it is a secret."""
-    field = Settings.model_fields.get(str(entry["loc"][0])) if entry["loc"] else None
-    secret = field is not None and "SecretStr" in str(field.annotation)
-    return " (a secret)" if secret else f"={entry['input']!r}"
+def _wrong(entry: ErrorDetails) -> str:
+    """One setting, with its value unless that is a secret."""
+    name = ".".join(map(str, entry["loc"]))
+    field = Settings.model_fields.get(name)
+    if field is None:  # it is about several together
+        return entry["msg"]
+    value = "" if is_secret(field) else f"={entry['input']!r}"
+    return f"{name.upper()}{value}: {entry['msg']}"

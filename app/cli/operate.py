@@ -27,7 +27,7 @@ from app.local.home import Home
 from app.local.servers import check
 from app.main import create_app
 from app.servers import Servers, servers
-from app.settings import Settings
+from app.settings import Registration, Settings
 
 HostOption = Annotated[
     str | None, typer.Option("--host", help="Address to listen on.  [env: API_HOST]")
@@ -143,7 +143,7 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
     """Run the API on `listener` until Ctrl-C or SIGTERM; requests under way are finished first.
 
     Raises:
-        UnsafeSecretKey: SECRET_KEY can't be used.
+        UnsafeSecretKey, BenchmarkExposed: The settings can't be used.
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
@@ -153,12 +153,12 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         "redis_url": SecretStr(found.redis) if found.redis else None,
         "temp_directory": found.spill,
     }
-    if found.local and settings.secret_key is None:
-        own = local_secret_key(Home(settings.tidemark_home))
-        settings = settings.model_copy(update={"secret_key": SecretStr(own)})
+    private = found.local and _is_private(listener)
+    if found.local:
+        settings = _with_local_defaults(settings, private=private)
     secret_key(settings)  # here its refusal is one line, in uvicorn it would be a trace
     logs.configure(settings.log_level, as_json=_as_json(settings))
-    app = create_app(settings.model_copy(update=urls), local=found.local and _is_private(listener))
+    app = create_app(settings.model_copy(update=urls), local=private)
     server = uvicorn.Server(uvicorn_config(app, settings))
     gc.collect()
     gc.freeze()  # looking through all that was imported again holds a request up for 50 ms
@@ -167,6 +167,17 @@ def serve_until_stopped(settings: Settings, found: Servers, listener: socket.soc
         server.run(sockets=[listener])
     if not server.started:
         raise NotStarted
+
+
+def _with_local_defaults(settings: Settings, *, private: bool) -> Settings:
+    """With one's own servers a secret is made where none is given.
+
+    Everybody may register, if that is everybody on this machine.
+    """
+    home = Home(settings.tidemark_home)
+    key = settings.secret_key or SecretStr(local_secret_key(home))
+    registration = settings.registration or (Registration.OPEN if private else None)
+    return settings.model_copy(update={"secret_key": key, "registration": registration})
 
 
 def _is_private(listener: socket.socket) -> bool:

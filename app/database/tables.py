@@ -99,6 +99,19 @@ members = Table(
     Index(None, "user_id"),
 )
 
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("project_id", ForeignKey("projects.id", ondelete="cascade"), nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("invited_by", ForeignKey("users.id", ondelete="set null"), index=True),
+    _created_at(),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("role in ('owner', 'member', 'viewer')", name="role"),
+)
+
 api_keys = Table(
     "api_keys",
     metadata,

@@ -12,7 +12,7 @@ import orjson
 
 from benchmarks.mirror.asking import ATTACHED, CLICKHOUSE, EXACT, OTHER, OWN, POSTGRES, STALE
 from benchmarks.mirror.figures import Result, figures
-from benchmarks.mirror.freshness import EMPTY, REMOVALS, TAIL
+from benchmarks.mirror.freshness import AGAIN, EMPTY, REMOVALS, TAIL
 from benchmarks.mirror.loading import WITH, WITHOUT
 from benchmarks.timing import Times, medians
 
@@ -38,6 +38,13 @@ _ENGINES: Final = """\
   can be made there too, but somebody has to keep them right. For another time zone both read raw
   columns.
 """
+_EXACTNESS: Final = """\
+### What exactness costs
+
+Medians in milliseconds: exact, after one more row has come or gone; exact when asked again, for
+what lies above the tidemark is looked up once for all questions that see the same; as of the last
+sync.
+"""
 _BUSY: Final = 0.1
 
 
@@ -59,7 +66,7 @@ def _mirror(result: Result) -> Iterator[str]:
     yield _answers(answers[OWN], (POSTGRES, ATTACHED, CLICKHOUSE, STALE, EXACT))
     yield "### Another time zone: raw columns\n"
     yield _answers(answers[OTHER], (POSTGRES, CLICKHOUSE, EXACT))
-    yield "### What exactness costs\n\nMedians in milliseconds, exact and as of the last sync.\n"
+    yield _EXACTNESS
     yield _freshness(result["freshness"])
     yield "### Keeping a mirror\n"
     yield _keeping(result)
@@ -135,8 +142,12 @@ def _freshness(freshness: dict[str, Any]) -> str:
     rows = []
     for question in freshness[EMPTY]:
         found = [medians(freshness[name][question]) for name in above]
-        rows.append([question, *(f"{_ms(each[EXACT])} ({_ms(each[STALE])})" for each in found)])
+        rows.append([question, *(_three(each) for each in found)])
     return _table(heads, rows)
+
+
+def _three(found: dict[str, float]) -> str:
+    return ", ".join(_ms(found[name]) for name in (EXACT, AGAIN, STALE) if name in found)
 
 
 def _keeping(result: Result) -> str:

@@ -8,7 +8,6 @@ as there are rows: how many may be decoded is reckoned from how large the first 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from os import SEEK_END
 from typing import BinaryIO, Final, cast
 
 import pyarrow as pa
@@ -18,12 +17,12 @@ from analytics.errors import InvalidInput
 from ingest.errors import ContentTooLarge
 from ingest.sources.compression import ByteStream, CountedFile
 from ingest.sources.damage import damage_told
+from ingest.sources.parquet_pages import PageLimit
 from ingest.sources.sizes import decoded_bytes
 from ingest.sources.source import NO_OPTIONS, RawBatch, SourceOptions
 from ingest.sources.tables import MAX_SLICE_BYTES, TableReader
 
 _BUFFER_BYTES: Final = 1 << 20
-_MAX_UNBUFFERED_BYTES: Final = 16 << 20
 _PROBED_ROWS: Final = 8
 _DECODED_ROWS: Final = 1_024
 _MAX_FOOTER_TEXT_BYTES: Final = 16 << 20
@@ -35,7 +34,8 @@ class ParquetSource:
 
     def __init__(self, stream: ByteStream, options: SourceOptions = NO_OPTIONS) -> None:
         """Takes a file that can seek."""
-        self._input = CountedFile(cast("BinaryIO", stream))
+        self._file = cast("BinaryIO", stream)
+        self._input = CountedFile(self._file)
         self._options = options
         self._ignored: tuple[str, ...] = ()
 
@@ -54,7 +54,7 @@ class ParquetSource:
         with damage_told(_WHAT):
             file = pa.parquet.ParquetFile(
                 pa.PythonFile(self._input, mode="r"),
-                buffer_size=self._buffer_bytes(),
+                buffer_size=_BUFFER_BYTES,
                 pre_buffer=False,
                 thrift_string_size_limit=_MAX_FOOTER_TEXT_BYTES,
             )
@@ -62,26 +62,18 @@ class ParquetSource:
         table = TableReader(schema, self._options)
         self._ignored = table.selection.ignored
         self._refuse_large(file.metadata)
-        batches = self._batches(file, table.selection.places, max_rows)
+        names = [schema.field(place).name for place in table.selection.places]
+        batches = self._batches(file, names, max_rows)
         yield from table.raw(batches, max_rows, lambda: self._input.bytes_read)
 
-    def _buffer_bytes(self) -> int:
-        """0 to have a row group's columns in memory as they stand in the file.
-
-        For a stream, Arrow takes and clears what a page's header says it needs: up to 2 GiB, in a
-        file of a few bytes. Of bytes in memory it takes no more than there are.
-        """
-        size = self._input.seek(0, SEEK_END)
-        self._input.seek(0)
-        return 0 if size <= _MAX_UNBUFFERED_BYTES else _BUFFER_BYTES
-
     def _batches(
-        self, file: pa.parquet.ParquetFile, places: list[int], max_rows: int
+        self, file: pa.parquet.ParquetFile, names: list[str], max_rows: int
     ) -> Iterator[pa.RecordBatch]:
-        """With the columns of these places, in their order."""
-        names = [file.schema_arrow.field(place).name for place in places]
-        order = [sorted(places).index(place) for place in places]
+        """With the columns of these names, in their order."""
+        pages = PageLimit(CountedFile(self._file), self._options.max_batch_bytes)
+        leaves = _leaves(file, names)
         for group in range(file.num_row_groups):
+            pages.check(group, leaves)
             for batch in _read(file, group, names, min(_PROBED_ROWS, max_rows)):
                 row_bytes = sum(map(decoded_bytes, batch.columns)) // max(len(batch), 1)
                 break
@@ -89,9 +81,9 @@ class ParquetSource:
                 continue
             size = max(1, min(max_rows, _DECODED_ROWS, MAX_SLICE_BYTES // max(row_bytes, 1)))
             for batch in _read(file, group, names, size):
-                if batch.num_columns != len(places):
+                if batch.num_columns != len(names):
                     raise InvalidInput("Two columns have one name; leave one of the two out")
-                yield batch.select(order)  # it came in the file's order
+                yield batch.select(names)  # it came in the file's order
 
     def _refuse_large(self, metadata: pa.parquet.FileMetaData) -> None:
         """By what the footer says of its row groups.
@@ -111,6 +103,14 @@ class ParquetSource:
                 f"The Parquet file holds {total:,} bytes, decompressed; it may hold {most:,}: send"
                 " it in parts"
             )
+
+
+def _leaves(file: pa.parquet.ParquetFile, names: list[str]) -> list[int]:
+    """Which columns of the file these are: a struct's parts are columns of their own."""
+    with damage_told(_WHAT):  # names in it may not be UTF-8
+        paths = [file.schema.column(number).path for number in range(file.metadata.num_columns)]
+    within = tuple(f"{name}." for name in names)
+    return [number for number, path in enumerate(paths) if path in names or path.startswith(within)]
 
 
 def _read(

@@ -1,29 +1,85 @@
-"""Who gets in: every route needs a valid key of the right scope, or is open on purpose."""
+"""Who gets in where: every route with every kind of caller, by one table of rules."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
+from redis import Redis
 
+from app.accounts.secret_key import secret_key
+from app.accounts.sessions import SessionKey
+from app.accounts.tokens import Claims, Signer, TokenType
+from app.local.servers import ServerUrls
 from app.main import create_app
 from app.settings import Settings
-from tests.api.conftest import Caller
+from tests.api.conftest import Caller, Person, bearer
 from tests.conftest import Database
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
-SCOPES = {
-    ("POST", "/api/events"): "ingest",
-    ("GET", "/api/stats/dau"): "read",
-    ("GET", "/api/stats/top-events"): "read",
-    ("GET", "/api/stats/retention"): "read",
-    ("GET", "/api/stats/cohort"): "read",
+# Nobody is signed in yet, or the body has what is needed.
+OPEN_AUTH = {f"/api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
+
+SENDERS = {"ingest key", "owner", "member"}
+ASKERS = {"read key", "owner", "member", "viewer"}
+USERS = {"owner", "member", "viewer", "stranger"}
+MEMBERS = {"owner", "member", "viewer"}
+OWNERS = {"owner"}
+
+PROJECT = "/api/projects/{project_id}"
+# Who is let in. Whoever isn't gets 401 without a valid credential, 404 as a stranger to the
+# project, 403 otherwise.
+RULES = {
+    ("POST", "/api/events"): SENDERS,
+    ("GET", "/api/stats/dau"): ASKERS,
+    ("GET", "/api/stats/top-events"): ASKERS,
+    ("GET", "/api/stats/retention"): ASKERS,
+    ("GET", "/api/stats/cohort"): ASKERS,
+    ("POST", "/api/auth/logout-all"): USERS,
+    ("POST", "/api/auth/change-password"): USERS,
+    ("GET", "/api/auth/me"): USERS,
+    ("GET", "/api/auth/sessions"): USERS,
+    ("DELETE", "/api/auth/sessions/{session_id}"): USERS,
+    ("GET", "/api/projects"): USERS,
+    ("POST", "/api/projects"): USERS,
+    ("POST", "/api/invitations/accept"): USERS,
+    ("GET", PROJECT): MEMBERS,
+    ("PATCH", PROJECT): OWNERS,
+    ("GET", f"{PROJECT}/members"): MEMBERS,
+    ("PATCH", f"{PROJECT}/members/{{user_id}}"): OWNERS,
+    ("DELETE", f"{PROJECT}/members/{{user_id}}"): OWNERS,
+    ("POST", f"{PROJECT}/leave"): MEMBERS,
+    ("GET", f"{PROJECT}/invitations"): OWNERS,
+    ("POST", f"{PROJECT}/invitations"): OWNERS,
+    ("DELETE", f"{PROJECT}/invitations/{{invitation_id}}"): OWNERS,
 }
-ROUTES = sorted(SCOPES)
+ROUTES = sorted(RULES)
+
+NOBODY = [
+    "no credential",
+    "nonsense",
+    "other scheme",
+    "empty",
+    "unknown key",
+    "revoked key",
+    "expired key",
+    "expired token",
+    "refresh token",
+    "token of an ended session",
+    "token of an earlier generation",
+    "token of a deleted user",
+    "token of another secret",
+]
+STRANGERS = ["stranger", "ingest key of another project", "read key of another project"]
+KNOWN = ["owner", "member", "viewer", "ingest key", "read key"]
 
 
 def test_every_route_has_a_rule(settings: Settings) -> None:
@@ -34,37 +90,156 @@ def test_every_route_has_a_rule(settings: Settings) -> None:
         if isinstance(context.original_route, APIRoute)
         for method in context.methods or ()
     }
-    assert {(method, path) for method, path in found if path not in OPEN} == set(SCOPES)
-    assert {path for _, path in found} >= OPEN
+    guarded = {(method, path) for method, path in found if path not in OPEN | OPEN_AUTH}
+    assert guarded == set(RULES)
+    assert {path for _, path in found} >= OPEN | OPEN_AUTH
 
 
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """A project, and a way to get the headers of every kind of caller; always fresh ones."""
+
+    project: Caller
+    headers: Callable[[str], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def cast(
+    make_caller: Callable[..., Caller],
+    make_person: Callable[[str], Person],
+    new_session: Callable[[Person], str],
+    join: Callable[..., None],
+    servers: ServerUrls,
+    module_database: Database,
+) -> Cast:
+    ours, theirs = make_caller("ours"), make_caller("theirs")
+    voided = make_caller("voided keys")
+    people = {name: make_person(name) for name in ("owner", "member", "viewer", "stranger", "gone")}
+    with psycopg.connect(module_database.owner) as connection:
+        for column, scope, value in (
+            ("revoked_at", "read", "now()"),
+            ("expires_at", "ingest", "now() - interval '1 second'"),
+        ):
+            connection.execute(
+                f"update api_keys set {column} = {value} where project_id = %s and scope = %s",
+                (voided.project.id, scope),
+            )
+        connection.execute("delete from users where id = %s", (people["gone"].id,))
+    join(people["stranger"], theirs.project, "owner")
+    signer, redis = Signer(secret_key(Settings())), Redis.from_url(servers.redis)
+
+    def forged(person: str, *, minutes: float = 5, alive: bool = True, **changed: Any) -> str:
+        session = SessionKey(people[person].id, "forged")
+        redis.delete(session.entry)
+        if alive:
+            redis.hset(session.entry, "current", "none")
+        claims = Claims(people[person].id, "forged", changed.get("generation", 0), "token")
+        by = changed.get("signer", signer)
+        kind = changed.get("kind", TokenType.ACCESS)
+        return str(by.issue(kind, claims, timedelta(minutes=minutes)))
+
+    def invalid(name: str) -> str:
+        other = Signer("another secret of 32 bytes or more")
+        made: dict[str, Callable[[], str]] = {
+            "nonsense": lambda: "nonsense",
+            "empty": lambda: "",
+            "unknown key": lambda: f"tmk_read_{'x' * 43}",
+            "expired token": lambda: forged("owner", minutes=-1),
+            "refresh token": lambda: forged("owner", kind=TokenType.REFRESH),
+            "token of an ended session": lambda: forged("owner", alive=False),
+            "token of an earlier generation": lambda: forged("owner", generation=-1),
+            "token of a deleted user": lambda: forged("gone"),
+            "token of another secret": lambda: forged("owner", signer=other),
+        }
+        return made[name]()
+
+    keys = {
+        "ingest key": ours.ingest,
+        "read key": ours.read,
+        "ingest key of another project": theirs.ingest,
+        "read key of another project": theirs.read,
+        "revoked key": voided.read,
+        "expired key": voided.ingest,
+        "no credential": {},
+        "other scheme": {"Authorization": "Basic YTpi"},
+    }
+
+    def headers(name: str) -> dict[str, str]:
+        if name in {"owner", "member", "viewer"}:
+            join(people[name], ours.project, name)
+        if name in people:
+            return bearer(new_session(people[name]))
+        return keys[name] if name in keys else bearer(invalid(name))
+
+    return Cast(ours, headers)
+
+
+def asked(client: TestClient, cast: Cast, caller: str, method: str, path: str) -> Any:
+    """The route's answer for our project. The body is none, so that nothing is changed."""
+    filled = path.replace("{project_id}", str(cast.project.project.id))
+    filled = re.sub(r"{\w+}", "2147483647", filled)
+    headers = cast.headers(caller)
+    if "{project_id}" not in path:
+        headers = {**headers, "X-Project": str(cast.project.project.id)}
+    return client.request(method, filled, headers=headers)
+
+
+@pytest.mark.parametrize("caller", NOBODY)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": "Bearer nonsense"},
-        {"Authorization": "Basic YTpi"},
-        {"Authorization": "Bearer "},
-    ],
-    ids=["none", "unknown", "other scheme", "empty"],
-)
-def test_no_valid_key_no_answer(
-    client: TestClient, method: str, path: str, headers: dict[str, str]
+def test_nobody_is_let_in_without_a_valid_credential(
+    client: TestClient, cast: Cast, method: str, path: str, caller: str
 ) -> None:
-    answer = client.request(method, path, headers=headers)
+    answer = asked(client, cast, caller, method, path)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("caller", STRANGERS)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_key_of_the_other_scope_is_forbidden(
-    client: TestClient, caller: Caller, method: str, path: str
+def test_another_s_project_is_not_there(
+    client: TestClient, cast: Cast, method: str, path: str, caller: str
 ) -> None:
-    other = caller.read if SCOPES[method, path] == "ingest" else caller.ingest
-    answer = client.request(method, path, headers=other)
-    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    answer = asked(client, cast, caller, method, path)
+    if RULES[method, path] is USERS:
+        assert (answer.status_code == 401) == ("key" in caller)
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_project")
+
+
+@pytest.mark.parametrize("caller", KNOWN)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_roles_and_scopes_do_what_they_may_and_nothing_else(
+    client: TestClient, cast: Cast, method: str, path: str, caller: str
+) -> None:
+    answer = asked(client, cast, caller, method, path)
+    code = answer.json().get("code") if answer.content and answer.status_code >= 400 else None
+    if caller in RULES[method, path]:
+        assert answer.status_code not in {401, 403, 500}
+        assert code not in {"unknown_project", "project_needed"}
+    elif RULES[method, path] is USERS:
+        assert (answer.status_code, code) == (401, "unauthenticated")
+    else:
+        assert (answer.status_code, code) == (403, "forbidden")
+
+
+def test_a_removed_member_is_out_at_once(
+    client: TestClient,
+    make_caller: Callable[..., Caller],
+    make_person: Callable[[str], Person],
+    join: Callable[..., None],
+    module_database: Database,
+) -> None:
+    person, project = make_person("removed"), make_caller("left behind").project
+    join(person, project, "owner")
+    question = "/api/stats/dau?from=2025-08-01&to=2025-08-01"
+    named = {**person.headers, "X-Project": str(project.id)}
+    routes = [(question, person.headers), (question, named), (f"{question}&project={project.id}",
+              person.headers), (f"/api/projects/{project.id}", person.headers)]  # fmt: skip
+    assert {client.get(path, headers=sent).status_code for path, sent in routes} == {200}
+    with psycopg.connect(module_database.owner) as connection:
+        connection.execute("delete from members where user_id = %s", (person.id,))
+    assert {client.get(path, headers=sent).status_code for path, sent in routes} == {404}
 
 
 @pytest.mark.parametrize(

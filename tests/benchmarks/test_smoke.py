@@ -26,7 +26,7 @@ def test_every_case_runs_on_a_few_events() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    assert "26 passed" in run.stdout
+    assert "27 passed" in run.stdout
 
 
 @pytest.mark.parametrize("what", [[], ["growth"]], ids=["mirror", "growth"])

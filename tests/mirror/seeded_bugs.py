@@ -6,16 +6,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from analytics import sql
-from analytics.engines import mirrored
+from analytics.engines import mirrored, seen
 from analytics.engines.mirrored import MirrorEngine
+from analytics.engines.seen import first_seen
 from analytics.mirror import build, changes, history, look, sync
 from analytics.mirror.columns import SCHEMA
 from analytics.mirror.state import check
+from analytics.mirror.store import Store
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]
@@ -109,14 +112,12 @@ def _state_read_after_the_look(patch: Patch) -> None:
         with keeper.store().reading(self._timeout) as (_, state):
             pass
         with (
-            mirrored.look(keeper.sessions, state, project, self._timeout) as seen,
+            mirrored.look(keeper.sessions, state, project, self._timeout) as above,
             keeper.store().reading(self._timeout) as (cursor, later),
         ):
-            row = cursor.execute(mirrored._CALENDAR, [project]).fetchone()
-            *calendar, changed_at = row or ("UTC", "monday", "none", 0)
-            yield mirrored._Sight(cursor, later, mirrored.Calendar(*calendar), changed_at, seen)
+            yield cursor, first_seen(cursor, later, project).with_look(above)
 
-    patch.setattr(MirrorEngine, "_sight", late)
+    patch.setattr(MirrorEngine, "_seeing", late)
 
 
 def _counts_not_checked(patch: Patch) -> None:
@@ -153,11 +154,36 @@ def _state_committed_first(patch: Patch) -> None:
     patch.setattr(sync, "_apply", both)
 
 
+def _glimpse_unchecked(patch: Patch) -> None:
+    """A statement outside a transaction is taken to see what was known, whatever was committed."""
+
+    def unchecked(self: Store, _: Any, sql: str, limit: timedelta) -> Any:
+        with self.reading(limit) as (cursor, _):
+            return cursor.execute(sql).fetchall()
+
+    patch.setattr(Store, "glimpse", unchecked)
+
+
+def _state_kept(patch: Patch) -> None:
+    """What the file said of itself at first is believed for ever."""
+    read, first = Store._seen_state, dict[Any, Any]()
+
+    def kept(self: Store, cursor: Any, before: Any) -> Any:
+        return first.setdefault(self, read(self, cursor, before))
+
+    patch.setattr(Store, "_seen_state", kept)
+
+
+def _changes_kept(patch: Patch) -> None:
+    """What was found above the tidemark is taken for all that ever will be there."""
+    patch.setattr(seen.Seen, "with_look", lambda self, look: replace(self, look=look))
+
+
 def _version_without_tidemark(patch: Patch) -> None:
     def data_version(sight: Any) -> str:
         return f"{sight.changed_at}.{sight.look.rows}.{sight.look.removals}"
 
-    patch.setattr(mirrored._Sight, "data_version", property(data_version))
+    patch.setattr(seen.Seen, "data_version", property(data_version))
 
 
 _BEFORE = " and ingest_xid < %(before)s::text::xid8"
@@ -194,12 +220,15 @@ BUGS: dict[str, Bug] = {
     "triggers are not counted": _triggers_not_counted,
     "no lock before the snapshot": _no_lock,
     "state is read after the look": _state_read_after_the_look,
+    "a glimpse of the file is not checked": _glimpse_unchecked,
+    "the state is not read again after a commit": _state_kept,
+    "what was found above the tidemark is kept": _changes_kept,
     "counts are not checked": _counts_not_checked,
     "tidemark is in force before its rows": _state_committed_first,
     "late events move nobody": in_sql("sync/people", " or day < first_day", ""),
-    "removals move nobody": in_sql("sync/people", "events < 0 or ", ""),
-    "users who may move are looked at in part": in_sql(
-        "sync/days", "where moves)", "where moves) and day >= (select min(day) from pairs)"
+    "removals move nobody": in_sql("sync/people", "events < 0 and day = first_day or ", ""),
+    "days that changed are not looked at": in_sql(
+        "sync/days", "day >= people.since", "day > people.since"
     ),
     "data version counts above an unknown tidemark": _version_without_tidemark,
 }

@@ -95,7 +95,12 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
         with reading(store, limit) as (cursor, state):
             yield Scans(cursor, found), state
 
+    def glimpsed(store: Store, _: Any, sql: str, limit: timedelta) -> Any:
+        with noted(store, limit) as (cursor, _):
+            return cursor.execute(sql).fetchall()
+
     monkeypatch.setattr(Store, "reading", noted)
+    monkeypatch.setattr(Store, "glimpse", glimpsed)
     return found
 
 

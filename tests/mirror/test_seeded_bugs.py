@@ -16,6 +16,7 @@ import pytest
 from analytics.engines.attached import AttachedEngine
 from analytics.mirror.errors import MirrorUnavailable
 from tests.mirror import test_crash as crash
+from tests.mirror import test_glimpse as glimpse
 from tests.mirror import test_history as history
 from tests.mirror import test_history_of_writes as writes
 from tests.mirror.conftest import SHOP, WINDOW
@@ -63,15 +64,18 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "state is read after the look": (
         history.test_sync_between_a_questions_file_and_its_look_changes_no_answer
     ),
+    "a glimpse of the file is not checked": (glimpse.test_a_sync_behind_the_look_changes_no_answer),
+    "the state is not read again after a commit": LATE,
+    "what was found above the tidemark is kept": (
+        glimpse.test_what_lies_above_is_looked_up_once_and_again_when_it_has_changed
+    ),
     "counts are not checked": (
         history.test_removal_of_an_event_that_the_file_lacks_is_no_count_below_zero
     ),
     "tidemark is in force before its rows": crash.test_mirror_killed_at_any_step_goes_on,
     "late events move nobody": LATE,
     "removals move nobody": LATE,
-    "users who may move are looked at in part": (
-        writes.test_removal_of_a_later_event_leaves_the_cohort
-    ),
+    "days that changed are not looked at": (writes.test_removal_of_a_later_event_leaves_the_cohort),
     "data version counts above an unknown tidemark": (
         writes.test_data_version_tells_an_event_from_one_that_went_between_two_tidemarks
     ),

@@ -4,17 +4,13 @@
 -- relies on: type_counts, a row a day and type
 -- why: without a collation DuckDB orders text by its UTF-8 bytes, which is the order of code points.
 with counts as (
-    select type_key, sum(events) as events from type_counts
+    select event_type, events from type_counts
     where project_id = $project_id and day between $first_day and $last_day
-    group by type_key
-),
-named as (
-    select event_type, events from counts join event_types using (type_key)
     union all
     select event_type, events from type_changes where day between $first_day and $last_day
 )
 select event_type, sum(events)::bigint as count
-from named
+from counts
 group by event_type
 having sum(events) > 0
 order by count desc, event_type

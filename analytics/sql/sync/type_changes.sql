@@ -3,7 +3,7 @@
 -- takes: relation batch, see pairs
 -- relies on: nothing: one pass over the batch
 create or replace temporary table type_changes as
-select project_id, day::integer as day, event_type, sum(sign)::bigint as events
+select project_id, day, event_type, sum(sign)::bigint as events
 from batch
 group by all
 having sum(sign) <> 0

@@ -6,7 +6,8 @@ import pytest
 
 from analytics.events import ProjectId
 from analytics.project import Project
-from app.accounts.access import ALLOWED, Caller, Forbidden, Permission, Role
+from app.accounts.access import ALLOWED, Caller, Permission, Role
+from app.accounts.errors import Forbidden
 from app.accounts.keys import Scope
 
 PROJECT = Project(ProjectId(1), "shop")

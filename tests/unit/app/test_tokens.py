@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
-from app.accounts.access import Unauthenticated
+from app.accounts.errors import Unauthenticated
 from app.accounts.tokens import Claims, Signer, TokenType, new_id
 
 SECRET = "an unguessable text of more than 32 bytes"

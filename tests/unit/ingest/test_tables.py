@@ -467,7 +467,7 @@ def test_a_page_that_says_it_is_large_takes_no_more_memory_than_there_is_of_it()
     before = pa.default_memory_pool().max_memory()
     with (
         open_stream(io.BytesIO(huge), announced_by_name("x.parquet")) as source,
-        pytest.raises(InvalidInput, match=r"Page was smaller \(\d+\) than expected \(2147483647"),
+        pytest.raises(InvalidInput, match="The Parquet data is damaged; make the file anew"),
     ):
         list(source.batches(10))
     assert pa.default_memory_pool().max_memory() - before < 100_000_000

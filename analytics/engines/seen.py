@@ -1,0 +1,116 @@
+"""What a question sees of a project: the file as it is, and what came and went above its tidemark.
+
+What came and went is looked up once for all questions that see the same: a page of charts asks
+several at a time, and while a long transaction holds the tidemark back, what lies above it stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
+
+import pyarrow as pa
+
+from analytics.duck import written
+from analytics.mirror import changes
+from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.look import Look
+from analytics.mirror.state import State
+from analytics.mirror.store import Cursor, Known
+from analytics.project import Project
+
+_CALENDAR: Final = """/* tidemark mirror calendar */
+select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
+_GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
+_CHANGES: Final[Mapping[str, Callable[[Cursor, Sequence[str]], None]]] = {
+    "active_changes": changes.find_active_changes,
+    "cohort_changes": changes.find_cohort_changes,
+    "type_changes": lambda cursor, _: changes.find_type_changes(cursor),
+    "changed": lambda cursor, _: changes.find_changed(cursor),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one question sees of a project.
+
+    Attributes:
+        state: that of the file.
+        calendar: of the roll-ups; None if the file has no event of the project.
+        changed_at: the tidemark of the project's latest change in the file.
+        look: what lies above in Postgres, if it was looked at.
+        found: what that changes, by table and grains, as far as some question needed it.
+    """
+
+    state: State
+    calendar: Calendar | None
+    changed_at: int
+    look: Look | None = None
+    found: dict[tuple[str, ...], pa.Table] = field(default_factory=dict)
+
+    def with_look(self, look: Look | None) -> Self:
+        """The same after another look; what was found stays where nothing has changed since."""
+        same = (
+            look
+            and self.look
+            and (look.rows, look.removals) == (self.look.rows, self.look.removals)
+        )
+        return replace(self, look=look, found=self.found if same else {})
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything came or went above the tidemark."""
+        return self.look is not None and bool(self.look.rows or self.look.removals)
+
+    @property
+    def data_version(self) -> str | None:
+        """The same text as long as nothing of the project changes that a question could see.
+
+        With nothing above the tidemark it is the file and the tidemark of the project's latest
+        change in it. Else it is the tidemark itself with what came and went above it: below one
+        tidemark each change of the project adds at least one to rows + 2 * removals. The project's
+        latest change won't do there: an event that came and went between two tidemarks leaves none.
+        Not known without a look.
+        """
+        if self.look is None:
+            return None
+        rows, removals = self.look.rows, self.look.removals
+        since = self.state.horizon if rows or removals else self.changed_at
+        return f"{self.state.mirror_id.hex}.{since}.{rows}.{removals}"
+
+
+def last_seen(known: Known | None, project_id: int) -> Seen | None:
+    """What was last seen of a project in the present state of the file, if anything was."""
+    return known.projects.get(project_id) if known else None
+
+
+def first_seen(cursor: Cursor, state: State, project_id: int) -> Seen:
+    """What the file says of a project."""
+    row = cursor.execute(written(_CALENDAR, {"project_id": project_id})).fetchone()
+    *calendar, changed_at = row or (None, 0)
+    return Seen(state, Calendar(*calendar) if row else None, changed_at)
+
+
+def find_changes(cursor: Cursor, seen: Seen, project: Project, sql: str) -> None:
+    """Put what lies above the tidemark before those empty tables of the file that `sql` names.
+
+    Raises:
+        MirrorBroken: the roll-ups say less than what was removed.
+        psycopg.Error: what Postgres says.
+    """
+    grains = sorted(set(_GRAIN.findall(sql)))
+    named = [table for table in _CHANGES if re.search(rf"\b{table}\b", sql)]
+    for table in named:
+        if (table, *grains) in seen.found:
+            cursor.register(table, seen.found[table, *grains])
+    missing = [table for table in named if (table, *grains) not in seen.found]
+    if not missing:
+        return
+    assert seen.look is not None  # noqa: S101 - the caller has looked
+    zones = {int(project.id): (seen.calendar or DEFAULT).timezone}
+    with changes.registered(cursor, seen.look.added(), seen.look.removed(), zones):
+        for table in missing:
+            _CHANGES[table](cursor, grains)
+            seen.found[table, *grains] = cursor.execute(f"from {table}").to_arrow_table()
