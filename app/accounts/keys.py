@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import ARRAY, Row, Text, any_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from analytics.errors import Terminal
 from analytics.events import ProjectId
 from analytics.project import Project
+from app.accounts.errors import KeyEnded, UnknownKey
 from app.accounts.projects import COLUMNS, project_of
 from app.database.pools import transaction
 from app.database.tables import api_keys, projects
@@ -73,18 +73,6 @@ class MadeKey(NamedTuple):
 
     key: Key
     secret: str
-
-
-class UnknownKey(Terminal):
-    """The project has no such key."""
-
-    code = "unknown_key"
-
-
-class KeyEnded(Terminal):
-    """The key is revoked or expired already; make a new one instead."""
-
-    code = "key_ended"
 
 
 RECORD = tuple(api_keys.c[name] for name in Key._fields)
