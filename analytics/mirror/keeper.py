@@ -226,8 +226,6 @@ class Keeper:
             return None
 
     def _build(self, heard: Told) -> None:
-        began = monotonic()
-
         def told(progress: Progress) -> None:
             if self._over.is_set():
                 raise _Stopped
@@ -353,14 +351,18 @@ class Keeper:
             self._retire(store)
 
     def _retire(self, store: Store) -> None:
-        """The file goes; questions under way read it to its end."""
-        with suppress(MirrorUnavailable, psycopg.Error):  # a lease runs out by itself
-            with store.reading(timedelta(seconds=5)) as (_, state):
-                mirror_id = state.mirror_id
-            with self._sessions.connection() as connection:
-                lease.release(connection, mirror_id)
+        """The file goes; questions under way read it to its end.
+
+        Its lease goes last: as long as there is one, receipts of erasures count the file.
+        """
+        mirror_id = None
+        with suppress(MirrorUnavailable), store.reading(timedelta(seconds=5)) as (_, state):
+            mirror_id = state.mirror_id
         store.close()
         remove(store.path)
+        if mirror_id is not None:
+            with suppress(psycopg.Error), self._sessions.connection() as connection:
+                lease.release(connection, mirror_id)  # else it runs out by itself
 
     def _failed(self, error: Exception, failures: int) -> float:
         cause = error.cause if isinstance(error, MirrorUnavailable) else type(error).__name__

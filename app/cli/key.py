@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.accounts import keys as api_keys
 from app.accounts import projects as accounts
-from app.cli.project import in_transaction
+from app.cli.project import ProjectOption, in_transaction
 from app.cli.ready import ready_servers
 
 keys = typer.Typer(
     help="API keys: what lets a program write events or ask questions.", no_args_is_help=True
 )
 
-ProjectOption = Annotated[str, typer.Option("--project", help="Name of the project.")]
 KeyArgument = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="The key's id.")]
 
 

@@ -23,6 +23,8 @@ projects = typer.Typer(
     help="Projects: the unit that events and keys belong to.", no_args_is_help=True
 )
 
+ProjectOption = Annotated[str, typer.Option("--project", help="Name of the project.")]
+
 
 @projects.command("create", epilog="Example: tidemark project create shop --timezone Europe/Kyiv")
 def create_project(
