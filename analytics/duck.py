@@ -61,7 +61,7 @@ class DuckLimits:
     """
 
     threads: int = 2
-    memory_megabytes: int = 768
+    memory_megabytes: int = 512
     spill_megabytes: int = 10 * 1024
 
 

@@ -15,6 +15,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import orjson
@@ -38,6 +39,11 @@ REDACTED: Final = tuple(
     )
 )
 """Applied to the finished line, so also to what stands in a message or a trace."""
+_SUSPECT: Final = (
+    "tmk_", "eyj", "$argon2", "bearer", "basic", "://",
+    "password", "passwd", "secret", "token", "authorization", "cookie",
+)  # fmt: skip
+"""Each pattern of REDACTED needs one of these. Most lines have none, and patterns take long."""
 SECRET_FIELDS: Final = re.compile(r"password|passwd|secret|token|authorization|cookie|api_?key")
 _FIELD: Final = re.compile(r" (\w+)=(\S+?)(?=:? |:?$)")
 
@@ -84,8 +90,10 @@ def formatter(*, as_json: bool, colors: bool = False) -> logging.Formatter:
 
 def redacted(line: str) -> str:
     """The line without what looks like a secret."""
-    for pattern, replacement in REDACTED:
-        line = pattern.sub(replacement, line)
+    lowered = line.lower()
+    if any(word in lowered for word in _SUSPECT):
+        for pattern, replacement in REDACTED:
+            line = pattern.sub(replacement, line)
     return line
 
 
@@ -93,6 +101,8 @@ def _fields_of_message(_: Any, __: str, event: EventDict) -> EventDict:
     """`mirror.failed cause=x: why` as the event, its fields, and the sentence."""
     message = str(event["event"])
     event.pop("message", None)  # where another handler has put the same
+    if "=" not in message:
+        return event
     name, space, rest = message.partition(" ")
     fields = dict(_FIELD.findall(f" {rest}"))
     if not space or not fields or "." not in name:
@@ -111,11 +121,16 @@ def _hide_secret_fields(_: Any, __: str, event: EventDict) -> EventDict:
 
 def _hide(fields: MutableMapping[str, Any]) -> None:
     for name, value in fields.items():
-        if SECRET_FIELDS.search(str(name).lower()):
+        if _is_secret(str(name)):
             fields[name] = HIDDEN
         elif isinstance(value, dict):
             fields[name] = dict(value)
             _hide(fields[name])
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return SECRET_FIELDS.search(name.lower()) is not None
 
 
 def _json(event: EventDict, **_: Any) -> str:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app import problems
 from app.accounts.errors import BenchmarkExposed
 from app.cors import add_cors
+from app.draining import Closing, Drain
 from app.edge import DOCUMENTATION, BodyGuard, Crashes, Edge
 from app.lifespan import lifespan
 from app.observability import Metrics
@@ -46,6 +47,7 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     paths = app.state.paths = Paths(app)
+    drain = app.state.drain = Drain()
     problems.install(app)
     # The last one added is the first to see a request.
     app.add_middleware(Crashes)
@@ -57,6 +59,7 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
     metrics.instrument(app, token=settings.metrics_token, local=local)
     add_cors(app, settings.cors_origins, credentials=settings.cors_credentials)
     app.add_middleware(Edge, paths=paths)
+    app.add_middleware(Closing, drain=drain)
     app.add_middleware(RequestLog, paths=paths, lines=settings.access_log)
     app.include_router(health.router)
     for topic in (auth, projects, invitations, keys, erasure, events, stats):

@@ -5,6 +5,7 @@ The names in the environment are the field names in upper case: DATABASE_URL, AP
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +24,16 @@ from app.secret_files import SecretFiles
 
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
+
+
+def _seconds(given: object) -> object:
+    """A plain number is one of seconds; Pydantic takes such from JSON only, not from a text."""
+    with suppress(ValueError):
+        return float(given) if isinstance(given, str) else given
+    return given
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Registration(StrEnum):
@@ -106,7 +117,7 @@ class Settings(BaseSettings):
     )
     duckdb_threads: int = Field(default=2, ge=1, description="Threads of one DuckDB database.")
     duckdb_memory_mb: int = Field(
-        default=768,
+        default=512,
         ge=64,
         description="Memory of one DuckDB database, in MiB, before it spills to disk.",
     )
@@ -125,6 +136,20 @@ class Settings(BaseSettings):
     )
     api_prefix: Prefix = Field(
         default="/api", description="Path before every API route; may be empty."
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that serve, each with a mirror and connections of its own.",
+    )
+    shutdown_notice: Duration = Field(
+        default=timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(minutes=5),
+        description="How long a server that is told to stop goes on taking connections while "
+        "/readyz says 503, for load balancers to turn away from it; in seconds or as an ISO 8601 "
+        "duration.",
     )
     forwarded_allow_ips: str = Field(
         default="",
@@ -187,7 +212,7 @@ class Settings(BaseSettings):
         le=32,
         description="Most levels of objects and arrays in the properties of an event over HTTP.",
     )
-    body_timeout: timedelta = Field(
+    body_timeout: Duration = Field(
         default=timedelta(seconds=30),
         gt=timedelta(0),
         description="How long 64 KiB of a body, or its rest, may take to arrive before the sender "
@@ -235,19 +260,19 @@ class Settings(BaseSettings):
         description="How many attempts to sign in to one account are let through a minute, from "
         "all addresses together.",
     )
-    auth_longest_wait: timedelta = Field(
+    auth_longest_wait: Duration = Field(
         default=timedelta(minutes=15),
         ge=timedelta(0),
         description="Where the waits between failed attempts to sign in stop doubling, in seconds "
         "or as an ISO 8601 duration.",
     )
-    max_event_ahead: timedelta = Field(
+    max_event_ahead: Duration = Field(
         default=timedelta(hours=24),
         ge=timedelta(0),
         description="How far from now occurred_at may lie in the future; later events are "
         "rejected. In seconds or as an ISO 8601 duration.",
     )
-    query_timeout: timedelta = Field(
+    query_timeout: Duration = Field(
         default=timedelta(seconds=30),
         gt=timedelta(0),
         description="Time limit of one question, in seconds or as an ISO 8601 duration.",

@@ -26,9 +26,9 @@ class Pace:
         patience: the longest wait after an error.
     """
 
-    shortest: timedelta = timedelta(seconds=0.5)
+    shortest: timedelta = timedelta(seconds=0.1)
     longest: timedelta = timedelta(seconds=2)
-    rest: float = 1.0
+    rest: float = 0.5
     prune: timedelta = timedelta(seconds=60)
     erasures: timedelta = timedelta(seconds=15)
     rewrite: timedelta = timedelta(minutes=10)

@@ -35,7 +35,7 @@ def _commands(name: str, command: object) -> Iterator[tuple[str, TyperCommand]]:
     if isinstance(command, TyperGroup):
         for child, inner in command.commands.items():
             yield from _commands(f"{name} {child}", inner)
-    elif isinstance(command, TyperCommand):
+    elif isinstance(command, TyperCommand) and not command.hidden:
         yield name, command
 
 

@@ -26,18 +26,12 @@ from app.accounts import keys, projects
 from app.accounts.keys import Scope
 from app.cli import tables
 from app.cli.load import load_file
-from app.cli.operate import (
-    HostOption,
-    PortOption,
-    address,
-    bound_socket,
-    listening,
-    serve_until_stopped,
-)
+from app.cli.operate import HostOption, PortOption, listening
 from app.cli.project import in_transaction
 from app.cli.ready import ready_servers
 from app.local.home import Home, write_private
 from app.servers import Servers
+from app.serving import address, bound_socket, serve_until_stopped
 from app.settings import Settings
 
 SAMPLE = "sample"
