@@ -110,7 +110,7 @@ def served(urls: ServerUrls) -> FastAPI:
 async def read_key(connection: AsyncConnection) -> str:
     """A key that may ask questions."""
     project = await projects.create(connection, "benchmark", "UTC", WeekStart.MONDAY)
-    return await keys.create(connection, project.id, Scope.READ)
+    return (await keys.create(connection, project.id, Scope.READ)).secret
 
 
 async def logged_in(app: FastAPI, state: dict[str, Any]) -> tuple[int, str]:
