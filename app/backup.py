@@ -265,7 +265,7 @@ def _session(url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def _row(connection: psycopg.Connection, query: sql.Composable) -> tuple[Any, ...]:
+def _row(connection: psycopg.Connection, query: sql.SQL | sql.Composed) -> tuple[Any, ...]:
     row = connection.execute(query).fetchone()
     assert row is not None  # noqa: S101 - each of these queries has a row
     return row
