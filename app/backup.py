@@ -32,6 +32,10 @@ _OF_ONE_SERVER: Final = frozenset({"events_removed", "mirror_state", "mirror_lea
 _NUMBERED: Final = "ingest_xid"
 _CHUNK_BYTES: Final = 1 << 20
 _VERSION: Final = sql.SQL("select version_num, now() from alembic_version")
+_NEXT_NUMBER: Final = sql.SQL(
+    "select setval(pg_get_serial_sequence({literal}, {column_literal}),"
+    " coalesce(max({column}), 0) + 1, false) from {table}"
+)
 _SESSION: Final = "set timezone = 'UTC'; set datestyle = 'ISO'; set statement_timeout = 0"
 
 Told = Callable[[str, int], None]
@@ -220,13 +224,16 @@ def _table_restored(
             f"{table.name} has {found[0]:,} rows after the restore, the backup {table.rows:,}, or"
             " their contents differ; all of it was taken back."
         )
-    if "id" in table.columns:
-        connection.execute(
-            sql.SQL(
-                "select setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 0) + 1, false)"
-                " from {}"
-            ).format(sql.Literal(table.name), _name(table.name))
-        )
+    for column in metadata.tables[table.name].columns:
+        if column.identity is not None:
+            connection.execute(
+                _NEXT_NUMBER.format(
+                    table=_name(table.name),
+                    literal=sql.Literal(table.name),
+                    column=sql.Identifier(column.name),
+                    column_literal=sql.Literal(column.name),
+                )
+            )
 
 
 def _require_empty(connection: psycopg.Connection, name: str) -> None:
