@@ -62,7 +62,7 @@ def serving(*, mirror: bool = True) -> Iterator[Serving]:
 
 async def _project_and_key(connection: AsyncConnection) -> tuple[ProjectId, str]:
     project = await projects.create(connection, "benchmark", "UTC", WeekStart.MONDAY)
-    return project.id, await keys.create(connection, project.id, Scope.INGEST)
+    return project.id, (await keys.create(connection, project.id, Scope.INGEST)).secret
 
 
 @contextmanager

@@ -84,7 +84,9 @@ def make_caller(module_database: Database) -> Callable[..., Caller]:
     def make(name: str, timezone: str = "UTC", week_start: WeekStart = WeekStart.MONDAY) -> Caller:
         async def work(connection: AsyncConnection) -> Caller:
             project = await projects.create(connection, name, timezone, week_start)
-            made = {scope: await keys.create(connection, project.id, scope) for scope in Scope}
+            made = {
+                scope: (await keys.create(connection, project.id, scope)).secret for scope in Scope
+            }
             return Caller(
                 project,
                 *({"Authorization": f"Bearer {made[s]}"} for s in (Scope.READ, Scope.INGEST)),
