@@ -48,9 +48,7 @@ def test_the_commands_of_the_readme_do_what_it_says(monkeypatch: pytest.MonkeyPa
                 line = next(line for line in lines if line.startswith("API"))
                 found = re.search(r"http://127\.0\.0\.1:\d+", line)
                 assert found, line
-                script = (
-                    commands().replace(HERE, found[0]).replace(".venv/bin/tidemark", "tidemark")
-                )
+                script = commands().replace(HERE, found[0])
                 finished = subprocess.run(
                     ["bash", "-euo", "pipefail", "-c", script],
                     cwd=folder,
