@@ -47,6 +47,7 @@ from app.throttle import Throttle
 from app.turns import Turns
 
 OTHER_THREADS = 8
+ERASURES_AT_ONCE = 2
 # Each at work holds 64 MiB and a core for a tenth of a second; who waits longer is refused.
 PASSWORDS_AT_ONCE, PASSWORDS_WAITING = 2, 32
 
@@ -71,6 +72,7 @@ class Resources:
     registration: Registration
     sign_in: SignIn
     authentication: Authentication
+    erasing: asyncio.Semaphore
     intake: Intake
 
 
@@ -148,6 +150,8 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         registration=settings.registration or Registration.INVITE,
         sign_in=sign_in,
         authentication=_authentication(settings, sign_in, uses),
+        # Each looks through a project for as long as that takes, on a connection that others need.
+        erasing=asyncio.Semaphore(ERASURES_AT_ONCE),
         intake=intake,
     )
 
