@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from app import quick_redis
 from app.attempts import FREE_FAILURES, Attempts
 from app.limits import Limits, Payer, PayerKind
 from app.local.servers import ServerUrls
@@ -28,7 +29,9 @@ def throttle(redis: QuickRedis | None, **limits: int) -> Throttle:
 
 
 @pytest.fixture
-async def redis(servers: ServerUrls) -> AsyncIterator[QuickRedis]:
+async def redis(servers: ServerUrls, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuickRedis]:
+    # On a busy machine a Valkey that is there may take longer than requests would wait.
+    monkeypatch.setattr(quick_redis, "PATIENCE_SECONDS", 10.0)
     redis = QuickRedis(servers.redis)
     await redis.client.flushdb()
     yield redis
