@@ -24,7 +24,9 @@ HERE, THERE = (Payer(PayerKind.ADDRESS, host) for host in ("192.0.2.1", "192.0.2
 
 
 def throttle(redis: QuickRedis | None, **limits: int) -> Throttle:
-    settings = Settings(redis_url=SecretStr("redis://given"), **limits)
+    settings = Settings(
+        database_url=SecretStr("postgresql://given"), redis_url=SecretStr("redis://given"), **limits
+    )
     return Throttle(redis, Limits.of(settings), Metrics())
 
 
