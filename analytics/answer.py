@@ -32,7 +32,8 @@ class Meta:
     Attributes:
         engine: name of the engine that answered.
         reason: why this one, in a few words.
-        as_of: UTC instant, by the clock of Postgres; every event committed before it is counted.
+        as_of: UTC instant, by the clock of Postgres; every event committed before it is counted. Of
+            a file: when it was read.
         elapsed_ms: milliseconds from question to answer, the way to the server included.
         lag_seconds: how far the answer may be behind Postgres; 0 for live rows.
         data_version: the same text again means: nothing that the question could see has changed.

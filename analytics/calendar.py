@@ -184,6 +184,27 @@ def offsets(zone_name: str, first: date, last: date) -> tuple[Offset, ...]:
     )
 
 
+def offsets_of_local_times(zone_name: str, first: date, last: date) -> tuple[Offset, ...]:
+    """Offsets that give every local time of the days `first` to `last` its instant.
+
+    The instant is the local second less the seconds of the last offset that begins at or before it;
+    `begins_at` counts local seconds here. Of a local time that occurs twice, when clocks go back,
+    the first is meant; one that is skipped, when they go forward, is read as if they hadn't gone
+    yet.
+
+    Source: PEP 495, fold=0.
+    """
+    begin = day_number(first) * DAY_SECONDS - _MARGIN_SECONDS
+    end = (day_number(last) + 1) * DAY_SECONDS + _MARGIN_SECONDS
+    segments = [offset for offset, _ in _segments(zone_name, begin, end)]
+    earliest = Offset(begin - _MARGIN_SECONDS, segments[0].seconds)
+    changes = (
+        Offset(after.begins_at + max(before.seconds, after.seconds), after.seconds)
+        for before, after in pairwise(segments)
+    )
+    return (earliest, *changes)
+
+
 def _starts(zone_name: str, numbers: range) -> tuple[datetime, ...]:
     segments = _segments(
         zone_name,

@@ -87,6 +87,7 @@ def open_database(
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
+            "python_enable_replacements": False,
             "threads": limits.threads,
             "memory_limit": f"{limits.memory_megabytes}MiB",
             "temp_directory": str(spill_directory),
@@ -94,6 +95,7 @@ def open_database(
         },
     )
     connection.execute("set global disabled_optimizers = 'common_subplan'")
+    connection.execute("set global TimeZone = 'UTC'")
     return connection
 
 
@@ -135,6 +137,11 @@ def lock_down(connection: duckdb.DuckDBPyConnection) -> None:
 def quoted(text: str) -> str:
     """A DuckDB string literal; for statements that can't bind, such as ATTACH."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name in a DuckDB statement, whatever it consists of."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def written(statement: str, values: Mapping[str, Literal]) -> str:

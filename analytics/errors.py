@@ -6,6 +6,9 @@
     │   │   ├── UnknownZone
     │   │   └── UnknownEngine
     │   ├── UnknownProject
+    │   ├── InvalidSql         a statement that a person wrote and that can't be run
+    │   ├── Closed             a connection that was closed is asked again
+    │   ├── MissingPackage     an optional package is needed and not installed
     │   └── InvalidInput       a file or body that holds no events as announced (see ingest.errors)
     └── Transient              trying again later may succeed
         ├── Unreachable        a server does not answer
@@ -67,6 +70,24 @@ class UnknownProject(Terminal):
     """There is no such project; `tidemark project create NAME` makes one."""
 
     code = "unknown_project"
+
+
+class InvalidSql(Terminal):
+    """The statement can't be run."""
+
+    code = "invalid_sql"
+
+
+class Closed(Terminal):
+    """This connection is closed; make another one."""
+
+    code = "closed"
+
+
+class MissingPackage(Terminal):
+    """A package that this needs is not installed."""
+
+    code = "missing_package"
 
 
 class InvalidInput(Terminal):

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
 from app.accounts.authentication import Authentication
+from app.accounts.key_uses import KeyUses
 from app.accounts.passwords import Passwords
 from app.accounts.secret_key import secret_key
 from app.accounts.sessions import TokenCache
@@ -31,6 +32,7 @@ from app.accounts.sign_in import SignIn
 from app.accounts.tokens import Signer
 from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
+from app.erasure.expiry import keep_expiring
 from app.intake import Intake
 from app.limits import Limits
 from app.mirror_socket import served
@@ -44,6 +46,7 @@ from app.throttle import Throttle
 from app.turns import Turns
 
 OTHER_THREADS = 8
+ERASURES_AT_ONCE = 2
 # Each at work holds 64 MiB and a core for a tenth of a second; who waits longer is refused.
 PASSWORDS_AT_ONCE, PASSWORDS_WAITING = 2, 32
 
@@ -68,6 +71,7 @@ class Resources:
     registration: Registration
     sign_in: SignIn
     authentication: Authentication
+    erasing: asyncio.Semaphore
     intake: Intake
 
 
@@ -123,6 +127,12 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     asyncio.get_running_loop().set_default_executor(threads)
     PoolMetrics(Pools(accounts, events, questions, threads), metrics)
     stack.enter_context(_background(refreshing(metrics)))
+    uses = KeyUses(accounts)
+    stack.push_async_callback(uses.try_to_flush)
+    stack.enter_context(_background(uses.keep_flushing()))
+    if settings.expire_every:
+        job = keep_expiring(servers.writer, settings.expire_every, metrics)
+        stack.enter_context(_background(job))
     return Resources(
         settings=settings,
         accounts=accounts,
@@ -137,7 +147,9 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         metrics=metrics,
         registration=settings.registration or Registration.INVITE,
         sign_in=sign_in,
-        authentication=_authentication(settings, sign_in),
+        authentication=_authentication(settings, sign_in, uses),
+        # Each looks through a project for as long as that takes, on a connection that others need.
+        erasing=asyncio.Semaphore(ERASURES_AT_ONCE),
         intake=intake,
     )
 
@@ -155,7 +167,7 @@ def _sign_in(settings: Settings, accounts: AsyncEngine, redis: QuickRedis | None
     )
 
 
-def _authentication(settings: Settings, sign_in: SignIn) -> Authentication:
+def _authentication(settings: Settings, sign_in: SignIn, uses: KeyUses) -> Authentication:
     token = settings.benchmark_token
     if token is not None:
         log.warning("benchmark.on", extra={"why": "BENCHMARK_TOKEN is set: it passes for owner"})
@@ -163,6 +175,7 @@ def _authentication(settings: Settings, sign_in: SignIn) -> Authentication:
         sign_in.engine,
         sign_in.signer,
         sign_in.sessions,
+        uses,
         token.get_secret_value() if token is not None else None,
     )
 

@@ -80,6 +80,20 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.expired = Counter(
+            "expired_events",
+            "Events removed because their project keeps them no longer.",
+            registry=self.registry,
+        )
+        self.expiry_failures = Counter(
+            "expiry_failures", "Runs of that job that failed.", registry=self.registry
+        )
+        self.erased = Counter(
+            "erased_events",
+            "Events removed with those of their user, by an erasure.",
+            registry=self.registry,
+        )
+
     def instrument(self, app: FastAPI, *, token: SecretStr | None, local: bool) -> None:
         """Counts the app's requests, and answers GET /metrics to who has the token.
 

@@ -21,6 +21,7 @@ from analytics import errors
 from app.accounts import errors as accounts
 from app.accounts.projects import InvalidProject, ProjectExists
 from app.body import BrokenBody, SlowBody, TooLarge
+from app.erasure.receipts import InvalidUserId, UnknownErasure
 from app.request_log import note
 from ingest.errors import ContentTooLarge, InputEndedBadly, InvalidEvents, LoadRefused
 from ingest.outcome import EventsRefused
@@ -109,6 +110,10 @@ OUTCOMES: dict[type[errors.TidemarkError], Outcome] = {
     accounts.UnknownMember: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
     accounts.AlreadyMember: Outcome(HTTPStatus.CONFLICT, FAILURE),
     accounts.LastOwner: Outcome(HTTPStatus.CONFLICT, FAILURE),
+    accounts.UnknownKey: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    accounts.KeyEnded: Outcome(HTTPStatus.CONFLICT, FAILURE),
+    UnknownErasure: Outcome(HTTPStatus.NOT_FOUND, FAILURE),
+    InvalidUserId: Outcome(HTTPStatus.UNPROCESSABLE_ENTITY, USAGE),
     UnsupportedType: Outcome(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, FAILURE),
     ImportInterrupted: Outcome(HTTPStatus.SERVICE_UNAVAILABLE, INTERRUPTED),
     TooLarge: Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, FAILURE),

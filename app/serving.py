@@ -16,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from analytics.errors import Terminal
 from app import logs
+from app.accounts.errors import BenchmarkExposed
 from app.accounts.secret_key import local_secret_key, secret_key
 from app.draining import DrainingServer
 from app.http_protocol import uvicorn_config
@@ -118,8 +119,10 @@ def served(settings: Settings, found: Servers, *, private: bool) -> Settings:
     """The settings with the servers found, and what one's own servers need no setting for.
 
     Raises:
-        UnsafeSecretKey: SECRET_KEY can't be used.
+        UnsafeSecretKey, BenchmarkExposed: SECRET_KEY or BENCHMARK_TOKEN can't be used.
     """
+    if settings.benchmark_token is not None and not private:
+        raise BenchmarkExposed
     urls = {
         "database_url": SecretStr(found.writer),
         "database_reader_url": SecretStr(found.reader),

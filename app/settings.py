@@ -224,6 +224,12 @@ class Settings(BaseSettings):
         description="How many bodies that are no JSON are read at once; others wait for their turn "
         "as long as BODY_TIMEOUT.",
     )
+    expire_every: timedelta = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(0),
+        description="How often a server removes events that are older than their project keeps "
+        "them, in seconds or as an ISO 8601 duration. 0: never, and `tidemark expire` does.",
+    )
     rate_limit: int = Field(
         default=6_000_000,
         ge=1,

@@ -76,8 +76,9 @@ def serving(*, mirror: bool = True) -> Iterator[Serving]:
 
 async def _project_and_keys(connection: AsyncConnection) -> tuple[ProjectId, str, str]:
     project = await projects.create(connection, PROJECT, "UTC", WeekStart.MONDAY)
-    key = await keys.create(connection, project.id, Scope.INGEST)
-    return project.id, key, await keys.create(connection, project.id, Scope.READ)
+    ingest = await keys.create(connection, project.id, Scope.INGEST)
+    read = await keys.create(connection, project.id, Scope.READ)
+    return project.id, ingest.secret, read.secret
 
 
 def _environment(urls: ServerUrls, mirror: bool) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 
 from analytics.reference.event import Event
 
@@ -70,3 +71,15 @@ def copy_events(url: str, events: Iterable[Event]) -> None:
             for number, (project_id, occurred_at, user_id, event_type) in enumerate(events):
                 event_id = f"{prefix}-{number:012x}"
                 copy.write_row((project_id, event_id, occurred_at, user_id, event_type))
+
+
+def event_table(events: Sequence[Event]) -> pa.Table:
+    """The events as a table of a file, without ids."""
+    instants = [event.occurred_at for event in events]
+    return pa.table(
+        {
+            "occurred_at": pa.array(instants, pa.timestamp("us", "UTC")),
+            "user_id": pa.array([event.user_id for event in events], pa.string()),
+            "event_type": pa.array([event.event_type for event in events], pa.string()),
+        }
+    )

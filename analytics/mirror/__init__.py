@@ -11,6 +11,7 @@ from Postgres with each question. One module for each idea:
     history     is this the same Postgres that the file was built from?
     look        what a question needs to see of Postgres: history, tail, removals, in one snapshot
     lease       what Postgres must keep for this file, and what may be pruned
+    erasures    which files may hold somebody who was erased
     changes     what added and removed events do to the counts: one algorithm for sync and question
     sync        the file from one tidemark to the next, in one transaction
     build       a new file, read in ranges

@@ -18,7 +18,7 @@ from typing import Final
 
 import psycopg
 
-from analytics.mirror import lease
+from analytics.mirror import erasures, lease
 from analytics.mirror.build import Progress, Told, build
 from analytics.mirror.compaction import Piled, compact
 from analytics.mirror.errors import HistoryBroken, MirrorBroken, MirrorUnavailable
@@ -57,6 +57,8 @@ class Keeper:
         self._syncer: Syncer | None = None
         self._piled = Piled()
         self._pruned_at = 0.0
+        self._looked_at = 0.0
+        self._rewrote_at = 0.0
         self._given_up = "first"
         self._thread = Thread(target=self._run, name="tidemark-mirror", daemon=True)
 
@@ -175,6 +177,7 @@ class Keeper:
             try:
                 with self._turn:
                     wait = self._step(wait)
+                self._forget_erased()
                 failures = 0
             except _Stopped:
                 return
@@ -205,14 +208,14 @@ class Keeper:
 
     def _open_or_build(self, heard: Told = _unheard) -> None:
         for path in self.home.files():
-            store = None
-            if self._given_up == "first":
+            if self._store is None and self._given_up == "first":
                 store = self._opened(path)
-            if store is not None:
-                self._use(store)
-                return
-            remove(path)
-        self._build(heard)
+                if store is not None:
+                    self._use(store)
+                    continue
+            remove(path)  # older ones too: they may hold somebody who was erased
+        if self._store is None:
+            self._build(heard)
 
     def _opened(self, path: Path) -> Store | None:
         try:
@@ -223,8 +226,6 @@ class Keeper:
             return None
 
     def _build(self, heard: Told) -> None:
-        began = monotonic()
-
         def told(progress: Progress) -> None:
             if self._over.is_set():
                 raise _Stopped
@@ -233,13 +234,65 @@ class Keeper:
             heard(progress)
 
         self.status = Status("being built", "building")
+        self._use(self._new_file(self._given_up, told))
+
+    def _new_file(self, cause: str, told: Told) -> Store:
+        began, rows = monotonic(), 0
+
+        def counted(progress: Progress) -> None:
+            nonlocal rows
+            rows = progress.rows
+            told(progress)
+
         path = self.home.new_file()
-        store = build(path, self.home.spill(path), self._plan.limits, self._sessions, told)
-        rows = self.status.progress.rows if self.status.progress else 0
+        store = build(path, self.home.spill(path), self._plan.limits, self._sessions, counted)
         seconds = monotonic() - began
-        logger.info("mirror.built cause=%s rows=%d seconds=%.1f", self._given_up, rows, seconds)
-        self._plan.listener.built(self._given_up, rows, seconds)
-        self._use(store)
+        logger.info("mirror.built cause=%s rows=%d seconds=%.1f", cause, rows, seconds)
+        self._plan.listener.built(cause, rows, seconds)
+        return store
+
+    def _forget_erased(self) -> None:
+        """A new file, when it is time to look and the present one may hold somebody erased."""
+        pace, now = self._plan.pace, monotonic()
+        if now - self._looked_at < pace.erasures.total_seconds():
+            return
+        if self._rewrote_at and now - self._rewrote_at < pace.rewrite.total_seconds():
+            return
+        self._looked_at = now
+        if self._may_hold_erased(self.store()):
+            self._rewrote_at = now
+            self._rewrite()
+
+    def _may_hold_erased(self, store: Store) -> bool:
+        with store.reading(timedelta(seconds=30)) as (_, state):
+            mirror_id = state.mirror_id
+        with self._sessions.connection() as connection:
+            return erasures.due(connection, mirror_id)
+
+    def _rewrite(self) -> None:
+        """A new file in place of the old one, which answers, and is synced, meanwhile.
+
+        So it is built outside the keeper's turn.
+        """
+        synced_at = monotonic()
+
+        def told(_: Progress) -> None:
+            nonlocal synced_at
+            if self._over.is_set():
+                raise _Stopped
+            if monotonic() - synced_at < self._plan.pace.longest.total_seconds():
+                return
+            # What ails the old file is logged, and no reason to end the new one.
+            with suppress(MirrorUnavailable, psycopg.Error), self._turn:
+                self._sync()
+            synced_at = monotonic()
+
+        fresh = self._new_file("erasure", told)
+        with self._turn:
+            old = self._store
+            self._use(fresh)
+        if old is not None:
+            self._retire(old)
 
     def _use(self, store: Store) -> None:
         self._syncer = Syncer(store, self._sessions)
@@ -295,13 +348,21 @@ class Keeper:
         self.status = Status("being built anew", error.cause)
         logger.warning("mirror.given_up cause=%s: %s", error.cause, error)
         if store is not None:
-            with suppress(MirrorUnavailable, psycopg.Error):  # a lease runs out by itself
-                with store.reading(timedelta(seconds=5)) as (_, state):
-                    mirror_id = state.mirror_id
-                with self._sessions.connection() as connection:
-                    lease.release(connection, mirror_id)
-            store.close()
-            remove(store.path)
+            self._retire(store)
+
+    def _retire(self, store: Store) -> None:
+        """The file goes; questions under way read it to its end.
+
+        Its lease goes last: as long as there is one, receipts of erasures count the file.
+        """
+        mirror_id = None
+        with suppress(MirrorUnavailable), store.reading(timedelta(seconds=5)) as (_, state):
+            mirror_id = state.mirror_id
+        store.close()
+        remove(store.path)
+        if mirror_id is not None:
+            with suppress(psycopg.Error), self._sessions.connection() as connection:
+                lease.release(connection, mirror_id)  # else it runs out by itself
 
     def _failed(self, error: Exception, failures: int) -> float:
         cause = error.cause if isinstance(error, MirrorUnavailable) else type(error).__name__

@@ -20,8 +20,9 @@ _FORGOTTEN: Final = timedelta(days=7)
 # synchronous_commit: what a snapshot saw may not have been flushed yet when it was read. The flush
 # of this later commit flushes it too, so a crash of Postgres can't take back what a mirror holds.
 _REGISTER: Final = """/* tidemark mirror register */
-insert into mirror_leases (id, horizon, token, expires_at)
-values (%(id)s, pg_snapshot_xmin(pg_current_snapshot()), %(token)s, now() + %(lifetime)s)"""
+insert into mirror_leases (id, horizon, clean_below, token, expires_at)
+select %(id)s, xmin, xmin, %(token)s, now() + %(lifetime)s
+from pg_snapshot_xmin(pg_current_snapshot()) as xmin"""
 _ADVANCE: Final = """/* tidemark mirror advance */
 update mirror_leases
 set
@@ -56,7 +57,10 @@ delete from events_removed using raised where removed_xid < raised.removed_floor
 
 
 def register(connection: Connection, mirror_id: UUID, token: UUID) -> None:
-    """A lease for a file about to be built, before anything is read for it."""
+    """A lease for a file about to be built, before anything is read for it.
+
+    What transactions settled by now have removed will never be in the file: `clean_below`.
+    """
     _write(connection, _REGISTER, id=mirror_id, token=token)
 
 

@@ -21,6 +21,8 @@ class Pace:
         rest: a sync is followed by a rest of so many times its own length, so that one that takes
             long leaves the processor to others.
         prune: between two looks at what may be pruned, and renewals of the lease.
+        erasures: between two looks whether somebody was erased who may be in the file.
+        rewrite: from one new file for that reason to the next; it answers all erasures till then.
         patience: the longest wait after an error.
     """
 
@@ -28,6 +30,8 @@ class Pace:
     longest: timedelta = timedelta(seconds=2)
     rest: float = 0.5
     prune: timedelta = timedelta(seconds=60)
+    erasures: timedelta = timedelta(seconds=15)
+    rewrite: timedelta = timedelta(minutes=10)
     patience: timedelta = timedelta(seconds=30)
 
 

@@ -21,6 +21,7 @@ from analytics.events import ProjectId
 from app.accounts import projects
 from app.accounts.access import Caller, Role
 from app.accounts.errors import ProjectNeeded, Unauthenticated
+from app.accounts.key_uses import KeyUses
 from app.accounts.keys import KeyHolder, key_holders
 from app.accounts.sessions import SessionKey, TokenCache
 from app.accounts.standing import Asked, Membership, Standing, standings
@@ -48,6 +49,7 @@ class Authentication:
         engine: AsyncEngine,
         signer: Signer,
         sessions: TokenCache,
+        uses: KeyUses,
         benchmark_token: str | None = None,
     ) -> None:
         """Takes a token that passes as owner of every project; only a local server has one."""
@@ -55,6 +57,7 @@ class Authentication:
         self._benchmark_token = benchmark_token
         self._signer = signer
         self._sessions = sessions
+        self._uses = uses
         self._keys = Together[str, KeyHolder | None](partial(key_holders, engine))
         self._standings = Together[Asked, Standing | None](partial(standings, engine))
 
@@ -94,6 +97,7 @@ class Authentication:
             )
         if project_id not in {None, holder.project.id}:
             raise _unknown(project_id)
+        self._uses.note(holder.key_id)
         return Caller(holder.project, holder.scope, key_id=holder.key_id)
 
     def _is_benchmark(self, credential: str | None) -> bool:

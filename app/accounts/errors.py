@@ -107,6 +107,18 @@ class LastOwner(Terminal):
     code = "last_owner"
 
 
+class UnknownKey(Terminal):
+    """The project has no such key."""
+
+    code = "unknown_key"
+
+
+class KeyEnded(Terminal):
+    """The key is revoked or expired already; make a new one instead."""
+
+    code = "key_ended"
+
+
 class BenchmarkExposed(Terminal):
     """BENCHMARK_TOKEN passes without a login: only with local servers, on a loopback address.
 

@@ -11,13 +11,16 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Text, any_, bindparam, func, insert, or_, select
+from sqlalchemy import ARRAY, Row, Text, any_, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from analytics.events import ProjectId
 from analytics.project import Project
+from app.accounts.errors import KeyEnded, UnknownKey
 from app.accounts.projects import COLUMNS, project_of
 from app.database.pools import transaction
 from app.database.tables import api_keys, projects
@@ -44,6 +47,35 @@ class KeyHolder:
     project: Project
 
 
+class Key(NamedTuple):
+    """What there is to see of a key. Times in UTC.
+
+    Attributes:
+        prefix: its first characters.
+        last_used_at: to about a minute, see `app.accounts.key_uses`.
+    """
+
+    id: int
+    scope: Scope
+    prefix: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def valid_at(self, instant: datetime) -> bool:
+        """Whether the key lets in at this instant."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > instant)
+
+
+class MadeKey(NamedTuple):
+    """A key just made, and the secret itself, which is kept nowhere."""
+
+    key: Key
+    secret: str
+
+
+RECORD = tuple(api_keys.c[name] for name in Key._fields)
 HOLDERS = (
     select(api_keys.c.key_hash, api_keys.c.id.label("key_id"), api_keys.c.scope, *COLUMNS)
     .join(projects, projects.c.id == api_keys.c.project_id)
@@ -55,18 +87,90 @@ HOLDERS = (
 )
 
 
-async def create(connection: AsyncConnection, project_id: ProjectId, scope: Scope) -> str:
-    """Makes a key and returns it; nothing can show it again."""
-    key = f"tmk_{scope}_{secrets.token_urlsafe(32)}"
-    await connection.execute(
-        insert(api_keys).values(
-            project_id=project_id,
-            scope=scope.value,
-            prefix=key[:PREFIX_CHARACTERS],
-            key_hash=_hash(key),
+async def create(
+    connection: AsyncConnection,
+    project_id: ProjectId,
+    scope: Scope,
+    lifetime: timedelta | None = None,
+) -> MadeKey:
+    """Makes a key, for ever or for a lifetime from now. Nothing can show its secret again."""
+    secret = f"tmk_{scope}_{secrets.token_urlsafe(32)}"
+    values = {
+        "project_id": project_id,
+        "scope": scope.value,
+        "prefix": secret[:PREFIX_CHARACTERS],
+        "key_hash": _hash(secret),
+        "expires_at": None if lifetime is None else func.now() + lifetime,
+    }
+    made = insert(api_keys).values(values).returning(*RECORD)
+    return MadeKey(_record((await connection.execute(made)).one()), secret)
+
+
+async def of_project(connection: AsyncConnection, project_id: ProjectId) -> list[Key]:
+    """All keys of a project, ended ones too, the oldest first."""
+    found = select(*RECORD).where(api_keys.c.project_id == project_id).order_by(api_keys.c.id)
+    return [_record(row) for row in await connection.execute(found)]
+
+
+async def rotate(
+    connection: AsyncConnection, project_id: ProjectId, key_id: int, grace: timedelta
+) -> MadeKey:
+    """Makes a key like an existing one, which ends after `grace`, or at once if that is nothing.
+
+    The new key lives as long, from now, as the old one was made for.
+
+    Raises:
+        UnknownKey: The project has no such key.
+        KeyEnded: It is revoked or expired already; what it let in must not come back by itself.
+    """
+    old = await _locked(connection, project_id, key_id)
+    now = (await connection.execute(select(func.now()))).scalar_one()
+    if not old.valid_at(now):
+        raise KeyEnded(
+            f"Key {key_id} ({old.prefix}…) is revoked or expired; make a new key instead."
         )
-    )
-    return key
+    lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+    if grace > timedelta(0):
+        ends = now + grace if old.expires_at is None else min(old.expires_at, now + grace)
+        await _set(connection, key_id, expires_at=ends)
+    else:
+        await _set(connection, key_id, revoked_at=now)
+    return await create(connection, project_id, old.scope, lifetime)
+
+
+async def revoke(connection: AsyncConnection, project_id: ProjectId, key_id: int) -> None:
+    """Ends a key at once, on every server: keys are looked up for every request.
+
+    Once more changes nothing.
+
+    Raises:
+        UnknownKey: The project has no such key.
+    """
+    key = await _locked(connection, project_id, key_id)
+    if key.revoked_at is None:
+        await _set(connection, key_id, revoked_at=func.now())
+
+
+async def _locked(connection: AsyncConnection, project_id: ProjectId, key_id: int) -> Key:
+    row = (
+        await connection.execute(
+            select(*RECORD)
+            .where(api_keys.c.project_id == project_id, api_keys.c.id == key_id)
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        raise UnknownKey(f"This project has no key {key_id}; `tidemark key list` shows its keys.")
+    return _record(row)
+
+
+async def _set(connection: AsyncConnection, key_id: int, **values: object) -> None:
+    await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(values))
+
+
+def _record(row: Row[*tuple[Any, ...]]) -> Key:
+    key_id, scope, *others = row
+    return Key(key_id, Scope(scope), *others)
 
 
 async def key_holders(engine: AsyncEngine, keys: Sequence[str]) -> list[KeyHolder | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,6 +37,21 @@ async def add(connection: AsyncConnection, project_id: ProjectId, user_id: int, 
             await connection.execute(insert(members).values(values))
     except IntegrityError as error:
         raise AlreadyMember from error
+
+
+async def put(connection: AsyncConnection, project_id: ProjectId, user_id: int, role: Role) -> None:
+    """Lets a user into a project, or gives them the role if they are in it."""
+    values = {"project_id": project_id, "user_id": user_id, "role": role.value}
+    statement = upsert(members).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=("project_id", "user_id"), set_={"role": role.value}
+    )
+    await connection.execute(statement)
+
+
+async def has_owner(connection: AsyncConnection, project_id: ProjectId) -> bool:
+    """Whether a project has an owner; deleting a user may have taken the last one."""
+    return await _owners(connection, project_id, but=None) > 0
 
 
 async def of_project(connection: AsyncConnection, project_id: ProjectId) -> list[Member]:
@@ -114,17 +130,23 @@ async def _held(connection: AsyncConnection, project_id: ProjectId, user_id: int
 async def _keep_an_owner(
     connection: AsyncConnection, project_id: ProjectId, leaving: Member
 ) -> None:
-    others = (
+    if leaving.role is not Role.OWNER:
+        return
+    if await _owners(connection, project_id, but=leaving.user_id) == 0:
+        raise LastOwner
+
+
+async def _owners(connection: AsyncConnection, project_id: ProjectId, but: int | None) -> int:
+    counted = (
         select(func.count())
         .select_from(members)
         .where(
             members.c.project_id == project_id,
             members.c.role == Role.OWNER.value,
-            members.c.user_id != leaving.user_id,
+            members.c.user_id.is_distinct_from(but),
         )
     )
-    if leaving.role is Role.OWNER and (await connection.execute(others)).scalar_one() == 0:
-        raise LastOwner
+    return (await connection.execute(counted)).scalar_one()
 
 
 def _is(project_id: ProjectId, user_id: int) -> ColumnElement[bool]:

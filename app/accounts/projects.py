@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Insert, Row, Update, insert, select, update
+from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,7 +13,7 @@ from analytics.calendar import WeekStart, zone
 from analytics.errors import Terminal, UnknownProject
 from analytics.events import ProjectId
 from analytics.project import Project
-from app.database.tables import projects
+from app.database.tables import api_keys, invitations, members, projects
 
 MAX_NAME_CHARACTERS = 100
 COLUMNS = (projects.c.id, projects.c.name, projects.c.timezone, projects.c.week_start)
@@ -108,6 +109,23 @@ async def first_two(connection: AsyncConnection, project_id: ProjectId | None) -
     if project_id is not None:
         statement = statement.where(projects.c.id == project_id)
     return [project_of(row) for row in await connection.execute(statement)]
+
+
+async def all_with_period(connection: AsyncConnection) -> list[tuple[Project, int | None]]:
+    """Every project by name, and for how many days it keeps events, None for all."""
+    statement = select(*COLUMNS, projects.c.storage_days).order_by(projects.c.name)
+    return [(project_of(row), row.storage_days) for row in await connection.execute(statement)]
+
+
+async def close(connection: AsyncConnection, project_id: ProjectId) -> None:
+    """Takes every key, member and invitation from a project, so that nobody gets in any more."""
+    for table in (api_keys, members, invitations):
+        await connection.execute(delete_from(table).where(table.c.project_id == project_id))
+
+
+async def delete(connection: AsyncConnection, project_id: ProjectId) -> None:
+    """Deletes a project whose events are gone; what senders under way leave, `expire` removes."""
+    await connection.execute(delete_from(projects).where(projects.c.id == project_id))
 
 
 def _check_name(name: str) -> None:

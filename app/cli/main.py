@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from analytics.errors import TidemarkError
 from app import logs
-from app.cli import load, mirror, operate, project, stats, up
+from app.cli import doctor, expire, key, load, mirror, operate, project, stats, up, user
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
 from app.secret_files import is_secret
@@ -35,11 +35,14 @@ app.command()(up.up)
 app.command()(operate.serve)
 app.command(hidden=True)(operate.worker)
 app.command()(operate.migrate)
+app.command()(doctor.doctor)
 app.command("import")(load.import_events)
+app.command()(expire.expire)
 app.add_typer(stats.app, name="stats")
 app.add_typer(mirror.app, name="mirror")
 app.add_typer(project.projects, name="project")
-app.add_typer(project.keys, name="key")
+app.add_typer(key.keys, name="key")
+app.add_typer(user.app, name="user")
 
 
 @app.callback()

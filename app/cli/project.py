@@ -1,4 +1,4 @@
-"""`tidemark project` and `tidemark key`: who events belong to, and what lets programs in."""
+"""`tidemark project`: who events belong to, and for how long."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.calendar import WeekStart
-from app.accounts import keys as api_keys
 from app.accounts import projects as accounts
 from app.cli.ready import ready_servers
+from app.cli.removal import remove_all
 from app.database.pools import sqlalchemy_engine, transaction
+from app.erasure import storage_period
+from app.erasure.batches import Which
 
 Result = TypeVar("Result")
 
 projects = typer.Typer(
     help="Projects: the unit that events and keys belong to.", no_args_is_help=True
-)
-keys = typer.Typer(
-    help="API keys: what lets a program write events or ask questions.", no_args_is_help=True
 )
 
 ProjectOption = Annotated[str, typer.Option("--project", help="Name of the project.")]
@@ -47,21 +46,67 @@ def create_project(
     )
 
 
-@keys.command("create", epilog="Example: tidemark key create --project shop --scope ingest")
-def create_key(
-    project: ProjectOption,
-    scope: Annotated[
-        api_keys.Scope, typer.Option(help="ingest writes events, read asks questions.")
-    ],
-) -> None:
-    """Make an API key and print it, once: Tidemark keeps only its hash."""
+@projects.command("list", epilog="Example: tidemark project list")
+def list_projects() -> None:
+    """List all projects: name, zone, first day of the week, and how long events are kept."""
+    with ready_servers() as servers:
+        found = asyncio.run(in_transaction(servers.writer, accounts.all_with_period))
+    for project, days in found:
+        kept = "for ever" if days is None else f"for {days} days"
+        typer.echo(
+            "\t".join([project.name, project.timezone, project.week_start, f"events kept {kept}"])
+        )
 
-    async def make(connection: AsyncConnection) -> str:
-        owner = await accounts.by_name(connection, project)
-        return await api_keys.create(connection, owner.id, scope)
+
+@projects.command("keep", epilog="Example: tidemark project keep shop --days 365")
+def keep_events(
+    name: Annotated[str, typer.Argument(help="Name of the project.")],
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=storage_period.MOST_DAYS,
+            help="Whole days before today, in the project's time zone, whose events are kept.",
+        ),
+    ] = None,
+    *,
+    forever: Annotated[bool, typer.Option("--forever", help="Keep all events.")] = False,
+) -> None:
+    """Set how long a project keeps events. Older ones are removed by servers, or `expire`."""
+    if (days is None) != forever:
+        raise typer.BadParameter("Give either --days or --forever.")
+
+    async def keep(connection: AsyncConnection) -> None:
+        project = await accounts.by_name(connection, name)
+        await storage_period.keep(connection, project.id, days)
 
     with ready_servers() as servers:
-        typer.echo(asyncio.run(in_transaction(servers.writer, make)))
+        asyncio.run(in_transaction(servers.writer, keep))
+    kept = "for ever" if days is None else f"for {days} days; `tidemark expire` removes older ones"
+    typer.echo(f"{name} keeps events {kept}.")
+
+
+@projects.command("delete", epilog="Example: tidemark project delete shop")
+def delete_project(
+    name: Annotated[str, typer.Argument(help="Name of the project.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a project with its keys, members and events.
+
+    Nobody gets in any more at once; then the events go, in batches. Interrupted, it goes on when it
+    is run again.
+    """
+    with ready_servers() as servers:
+        project = asyncio.run(in_transaction(servers.writer, lambda c: accounts.by_name(c, name)))
+        if not yes:
+            typer.confirm(
+                f"Delete project {name} with all its keys, members and events?", abort=True
+            )
+        asyncio.run(in_transaction(servers.writer, lambda c: accounts.close(c, project.id)))
+        events = asyncio.run(remove_all(servers.writer, Which(project.id, None), name))
+        asyncio.run(in_transaction(servers.writer, lambda c: accounts.delete(c, project.id)))
+    typer.echo(f"Project {name} is deleted, and with it {events:,} events.")
 
 
 async def in_transaction(url: str, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.database.migrate import require_current, upgrade
+from app.database.pooling import require_sessions
 from app.servers import Servers, servers
 from app.settings import Settings
 
@@ -24,10 +25,12 @@ def ready_servers(
 
     Raises:
         SchemaDiffers: The given database has another schema, or none.
+        SessionsShared: A pooler stands between, and pools by something else than sessions.
     """
     with servers(settings or Settings(), wait_for_guests=wait_for_guests) as found:
         if found.local:
             upgrade(found.owner)
         else:
             asyncio.run(require_current(found.writer))
+            require_sessions(found.writer)
         yield found

@@ -103,7 +103,9 @@ async def _sample_project(connection: AsyncConnection) -> Project:
 
 
 async def _make_keys(connection: AsyncConnection, project: Project) -> SampleKeys:
-    made = {scope.value: await keys.create(connection, project.id, scope) for scope in Scope}
+    made = {
+        scope.value: (await keys.create(connection, project.id, scope)).secret for scope in Scope
+    }
     return SampleKeys(**made)
 
 

@@ -44,6 +44,11 @@ def check(url: str) -> None:
     command.check(_config(url))
 
 
+def newest_revision() -> str | None:
+    """The schema's revision that this version needs."""
+    return ScriptDirectory.from_config(_config("")).get_current_head()
+
+
 async def require_current(url: str) -> None:
     """See to it that the database has this version's schema, by its revision alone.
 
@@ -51,7 +56,7 @@ async def require_current(url: str) -> None:
         SchemaDiffers: It has another, or none.
         Unreachable: The database does not answer.
     """
-    needed = ScriptDirectory.from_config(_config(url)).get_current_head()
+    needed = newest_revision()
     connection = await connect(url)
     try:
         found = await connection.fetchval("select version_num from alembic_version")

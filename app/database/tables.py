@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -82,8 +83,10 @@ projects = Table(
     Column("timezone", Text, nullable=False, server_default=text("'UTC'")),
     Column("week_start", Text, nullable=False, server_default=text("'monday'")),
     _created_at(),
+    Column("storage_days", Integer),
     CheckConstraint("char_length(name) between 1 and 100", name="name"),
     CheckConstraint("week_start in ('monday', 'sunday')", name="week_start"),
+    CheckConstraint("storage_days between 1 and 36500", name="storage_days"),
 )
 
 members = Table(
@@ -177,4 +180,17 @@ mirror_leases = Table(
     Column("token", Uuid, nullable=False),
     Column("previous_token", Uuid),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("clean_below", Xid8, nullable=False, server_default=text("'0'")),
+)
+
+# Names nobody: a receipt that said whose events it is about would be data about them.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("project_id", Integer, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("removed_xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
+    Column("removed_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Index(None, "removed_xid"),
 )

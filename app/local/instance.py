@@ -23,6 +23,7 @@ SOCKET_PORT = 5432
 DATABASE = "tidemark"
 _MAX_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 _ANSWER_SECONDS = 2.0
+_READER = "reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,20 @@ class Instance:
     def load(cls, home: Home) -> Instance | None:
         """The run noted down in the data directory; whether it still runs is another question."""
         try:
-            return cls(**json.loads(home.instance.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            noted = json.loads(home.instance.read_text())
+            noted.pop(_READER, None)
+            return cls(**noted)
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
             # None, or one that another version of Tidemark wrote: either way none to be joined.
             return None
 
-    def save(self, home: Home) -> None:
-        """Note this run down for other processes, now that its servers are ready."""
-        write_private(home.instance, json.dumps(asdict(self)) + "\n")
+    def save(self, home: Home, reader: str) -> None:
+        """Note this run down for other processes, now that its servers are ready.
+
+        `reader` is the URL of the role that only reads: what `Analytics.connect` looks for, which
+        knows nothing else of a data directory (see analytics.local_instance).
+        """
+        write_private(home.instance, json.dumps({**asdict(self), _READER: reader}) + "\n")
 
     def database_url(self, home: Home, role: str, password: str, database: str = DATABASE) -> str:
         """A libpq URL, as asyncpg, psycopg and DuckDB take it."""

@@ -157,9 +157,10 @@ class _Group:
         self._postgres.start(instance, credentials)
         self._valkey.wait_ready(instance, credentials)
         self._postgres.wait_ready(instance, credentials)
-        instance.save(self._home)
+        urls = _urls(self._home, instance, credentials)
+        instance.save(self._home, urls.reader)
         logger.info("local.servers.ready ms=%d", (time.monotonic() - began) * 1000)
-        return _urls(self._home, instance, credentials)
+        return urls
 
     def stop(self) -> None:
         """Stop both at once and wait for both; Ctrl-C has to wait for the end of it."""

@@ -32,6 +32,7 @@ SENDERS = {"ingest key", "owner", "member"}
 ASKERS = {"read key", "owner", "member", "viewer"}
 USERS = {"owner", "member", "viewer", "stranger"}
 MEMBERS = {"owner", "member", "viewer"}
+SENDING_MEMBERS = {"owner", "member"}
 OWNERS = {"owner"}
 
 PROJECT = "/api/projects/{project_id}"
@@ -60,6 +61,14 @@ RULES = {
     ("GET", f"{PROJECT}/invitations"): OWNERS,
     ("POST", f"{PROJECT}/invitations"): OWNERS,
     ("DELETE", f"{PROJECT}/invitations/{{invitation_id}}"): OWNERS,
+    ("GET", f"{PROJECT}/keys"): SENDING_MEMBERS,
+    ("POST", f"{PROJECT}/keys"): SENDING_MEMBERS,
+    ("POST", f"{PROJECT}/keys/{{key_id}}/rotate"): SENDING_MEMBERS,
+    ("DELETE", f"{PROJECT}/keys/{{key_id}}"): SENDING_MEMBERS,
+    ("DELETE", f"{PROJECT}/users/{{user_id:path}}/events"): OWNERS,
+    ("GET", f"{PROJECT}/erasures/{{erasure_id}}"): OWNERS,
+    ("GET", f"{PROJECT}/storage-period"): MEMBERS,
+    ("PUT", f"{PROJECT}/storage-period"): OWNERS,
 }
 ROUTES = sorted(RULES)
 
@@ -177,7 +186,7 @@ def cast(
 def asked(client: TestClient, cast: Cast, caller: str, method: str, path: str) -> Any:
     """The route's answer for our project. The body is none, so that nothing is changed."""
     filled = path.replace("{project_id}", str(cast.project.project.id))
-    filled = re.sub(r"{\w+}", "2147483647", filled)
+    filled = re.sub(r"{\w+(:path)?}", "2147483647", filled)
     headers = cast.headers(caller)
     if "{project_id}" not in path:
         headers = {**headers, "X-Project": str(cast.project.project.id)}

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from passlib.hash import argon2
+from pydantic import SecretStr
 from redis import Redis
 
 from app.accounts import sessions
 from app.accounts.tokens import Claims, Signer, TokenType
+from app.database.migrate import upgrade
 from app.local.servers import ServerUrls
 from app.main import create_app
 from app.settings import Registration, Settings
@@ -54,7 +57,7 @@ def test_who_has_registered_and_logged_in_is_known(
 def test_first_user_owns_the_first_project_and_the_second_none(
     database: Database, settings: Settings
 ) -> None:
-    changed = {"database_url": settings.database_url.__class__(database.writer), "mirror": False}
+    changed = {"database_url": SecretStr(database.writer), "mirror": False}
     with TestClient(create_app(settings.model_copy(update=changed))) as client:
         for name in ("first", "second"):
             body = {"email": f"{name}@example.com", "password": PASSWORD}
@@ -389,3 +392,93 @@ def test_outcomes_are_counted(client: TestClient, make_person: MakePerson) -> No
     found = client.get("/metrics").text
     assert 'auth_outcomes_total{action="login",outcome="ok"}' in found
     assert 'auth_outcomes_total{action="login",outcome="wrong_credentials"}' in found
+
+
+def test_a_password_may_be_typed_on_another_keyboard(client: TestClient) -> None:
+    email, composed, decomposed = "keys@example.com", "\u00e9" * 12, "e\u0301" * 12
+    client.post("/api/auth/register", json={"email": email, "password": composed})
+    assert log_in(client, email, decomposed)
+
+
+def test_who_guesses_has_to_wait_longer_each_time(settings: Settings) -> None:
+    strict = {"auth_account_rate_limit": 1000, "mirror": False}
+    with TestClient(create_app(settings.model_copy(update=strict))) as client:
+        body = {"email": "guessed.often@example.com", "password": PASSWORD}
+        client.post("/api/auth/register", json=body)
+        for name in ("guessed.often", "guessed.nobody"):
+            wrong = {"email": f"{name}@example.com", "password": "x" * 12}
+            found = [
+                client.post(
+                    "/api/auth/login", json=wrong, headers={"X-Forwarded-For": f"10.0.0.{number}"}
+                )
+                for number in range(10)
+            ]
+            assert {code(answer) for answer in found[:6]} == {(401, "wrong_credentials")}
+            # One of the rest may come late enough, where the machine is slow.
+            waits = [int(each.headers["retry-after"]) for each in found if each.status_code == 429]
+            assert waits
+            assert waits == sorted(waits)
+
+
+def test_redis_holds_no_token(
+    client: TestClient, make_person: MakePerson, servers: ServerUrls
+) -> None:
+    ann = make_person("unstored")
+    redis = Redis.from_url(servers.redis)
+    held = b"".join(redis.dump(name) or b"" for name in redis.keys("tidemark:session*"))
+    assert held
+    access = ann.headers["Authorization"].removeprefix("Bearer ")
+    for token in (ann.refresh_token, access):
+        assert token.rpartition(".")[2].encode() not in held
+
+
+def test_without_redis_tokens_are_refused_and_keys_pass(
+    client: TestClient, make_person: MakePerson, make_caller: Any, join: Any, settings: Settings
+) -> None:
+    ann, caller = make_person("no.redis"), make_caller("no redis")
+    join(ann, caller.project, "owner")
+    question = "/api/stats/dau?from=2025-08-01&to=2025-08-01"
+    assert client.get(question, headers=ann.headers).status_code == 200
+    for away in (SecretStr("redis://127.0.0.1:1/0"), None):
+        changed = {"redis_url": away, "mirror": False}
+        with TestClient(create_app(settings.model_copy(update=changed))) as without:
+            body = {"email": ann.email, "password": PASSWORD}
+            refusals = [
+                without.get(question, headers=ann.headers),
+                without.get("/api/projects", headers=ann.headers),
+                without.post("/api/auth/login", json=body),
+                refreshed(without, ann.refresh_token),
+                without.post("/api/auth/logout", json={"refresh_token": ann.refresh_token}),
+            ]
+            assert [code(answer) for answer in refusals] == [(503, "redis_unavailable")] * 5
+            assert all("retry-after" in answer.headers for answer in refusals)
+            assert without.get(question, headers=caller.read).status_code == 200
+            assert without.post("/api/events", json=[], headers=caller.ingest).status_code == 200
+
+
+def test_without_postgres_nobody_is_let_in(
+    client: TestClient, make_person: MakePerson, make_caller: Any, servers: ServerUrls,
+    settings: Settings, empty_database: Database,
+) -> None:  # fmt: skip
+    """Another database, taken away after the start."""
+    ann, caller = make_person("no.postgres"), make_caller("no postgres")
+    url = SecretStr(empty_database.writer)
+    upgrade(empty_database.owner)
+    changed = {"database_url": url, "database_reader_url": url, "mirror": False}
+    with (
+        TestClient(
+            create_app(settings.model_copy(update=changed)), raise_server_exceptions=False
+        ) as without,
+        psycopg.connect(servers.admin, autocommit=True) as connection,
+    ):
+        name = urlsplit(empty_database.writer).path[1:]
+        connection.execute(f"drop database {name} with (force)")
+        try:
+            for headers in (ann.headers, caller.read):
+                answer = without.get(
+                    "/api/stats/dau?from=2025-08-01&to=2025-08-01", headers=headers
+                )
+                assert answer.status_code == 503, answer.text
+                assert code(answer)[1] == "unreachable"
+        finally:
+            connection.execute(f"create database {name}")

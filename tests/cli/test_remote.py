@@ -55,7 +55,7 @@ def made(database: Database) -> Keys:
 
     async def make(connection: AsyncConnection) -> Keys:
         project = await projects.create(connection, "shop", "UTC", WeekStart.MONDAY)
-        return {scope: await keys.create(connection, project.id, scope) for scope in Scope}
+        return {scope: (await keys.create(connection, project.id, scope)).secret for scope in Scope}
 
     return asyncio.run(in_transaction(database.writer, make))
 

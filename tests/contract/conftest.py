@@ -17,6 +17,7 @@ from analytics.project import Project
 from analytics.questions.question import Question
 from analytics.reference.event import Event
 from tests.conftest import Database
+from tests.contract.from_table import FromTable
 from tests.contract.mirrors import VARIANTS, Mirrored
 from tests.contract.reference_engine import ReferenceEngine
 from tests.data import copy_events
@@ -39,7 +40,7 @@ def mirrored(
         yield mirrored
 
 
-@pytest.fixture(params=["reference", "postgres", "attached", *VARIANTS])
+@pytest.fixture(params=["reference", "postgres", "attached", "file", *VARIANTS])
 def ask(
     request: pytest.FixtureRequest, module_database: Database, engines: Engines
 ) -> Ask[RowT_co]:
@@ -50,6 +51,8 @@ def ask(
         return lambda question: mirrored.rows(name, question)
     if name == "reference":
         return ReferenceEngine(module_database.reader).rows
+    if name == "file":
+        return FromTable(module_database.reader).rows
     return lambda question: engines.answer(question, name).rows
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from analytics.project import Project
 from analytics.questions.dau import Dau
 from analytics.questions.question import Question
 from analytics.questions.retention import Retention
@@ -32,10 +33,14 @@ class ReferenceEngine:
         self.url = url
 
     def rows(self, question: Question[Any]) -> tuple[Any, ...]:
-        with psycopg.connect(self.url, options="-c timezone=UTC") as connection:
-            events = connection.execute(
-                "select project_id, occurred_at, user_id, event_type from events"
-                " where project_id = %s",
-                [question.project.id],
-            ).fetchall()
-        return by_reference(question, (Event(*event) for event in events))
+        return by_reference(question, events_in(self.url, question.project))
+
+
+def events_in(url: str, project: Project) -> list[Event]:
+    """The project's events as they are in Postgres."""
+    with psycopg.connect(url, options="-c timezone=UTC") as connection:
+        events = connection.execute(
+            "select project_id, occurred_at, user_id, event_type from events where project_id = %s",
+            [project.id],
+        ).fetchall()
+    return [Event(*event) for event in events]

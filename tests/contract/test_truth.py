@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
+from functools import cache
 from typing import Any
 
 import pytest
 
 from analytics.calendar import WeekStart
 from analytics.engines.choose import Engines
+from analytics.engines.file import FileEngine
 from analytics.events import ProjectId
 from analytics.project import Project
 from analytics.questions.dau import Dau
@@ -23,15 +25,26 @@ from analytics.questions.retention import Retention
 from analytics.questions.top_events import TopEvents
 from analytics.reference.event import Event
 from tests.conftest import Database
+from tests.contract.from_table import file_engine
 from tests.contract.mirrors import Mirrored
 from tests.contract.reference_engine import by_reference
-from tests.data import NAMES, ZONES, copy_events, data_set, of_project, shuffled, span, truth
+from tests.data import (
+    NAMES,
+    ZONES,
+    copy_events,
+    data_set,
+    event_table,
+    of_project,
+    shuffled,
+    span,
+    truth,
+)
 
 CASES = [(name, order) for name in NAMES for order in ("as in the file", "shuffled")]
 # The reference loops; that it gives one answer in any order is shown by the property tests.
 RUNS = [
     pytest.param(engine, case, id=f"{engine} {' '.join(case)}")
-    for engine in ("reference", "postgres", "attached", "mirror", "mirror, half a tail")
+    for engine in ("reference", "postgres", "attached", "file", "mirror", "mirror, half a tail")
     for case in CASES
     if (engine, case[1]) != ("reference", "shuffled")
 ]
@@ -48,6 +61,11 @@ def loaded(
         ordered = data_set(name) if order == "as in the file" else shuffled(data_set(name))
         events[number] = of_project(number, ordered)
         copy_events(module_database.writer, events[number][::2])
+
+    @cache
+    def by_file(project: Project) -> FileEngine:
+        return file_engine(event_table(events[project.id]), project)
+
     folder = tmp_path_factory.mktemp("mirrors")
     with (
         closing(Mirrored(module_database, folder / "half")) as half,
@@ -68,7 +86,9 @@ def loaded(
             "reference": lambda asked: by_reference(asked, events[asked.project.id]),
             "postgres": lambda asked: engines.answer(asked, "postgres").rows,
             "attached": lambda asked: engines.answer(asked, "attached").rows,
+            "file": lambda asked: by_file(asked.project).answer(asked).rows,
         }
+        by_file.cache_clear()
 
 
 def project(
@@ -104,7 +124,7 @@ def test_top_events_of_each_year_are_true(
 ) -> None:
     for year, counts in truth(case[0])["top_events_by_year"].items():
         days = DayRange(date(int(year), 1, 1), date(int(year), 12, 31))
-        for engine in ("postgres", "attached", "mirror", "mirror, half a tail"):
+        for engine in ("postgres", "attached", "file", "mirror", "mirror, half a tail"):
             rows = loaded[engine](TopEvents(project(case), days, 1000))
             found = [(row.event_type, row.count) for row in rows]
             assert found == [(name, count) for name, count, _ in counts], (engine, year)

@@ -249,7 +249,7 @@ def test_the_remains_of_a_killed_run_are_cleared(home: Home) -> None:
     for path in ("postgres/.s.PGSQL.5432", "valkey/valkey.sock", "postgres/password"):
         home.path.joinpath(path).touch()
     home.postgres.joinpath("data.partial").mkdir()
-    Instance(other.pid, None, None).save(home)
+    Instance(other.pid, None, None).save(home, "postgresql://nobody@/nowhere")
     assert running(home) is None
     start_again(home)
     assert other.poll() is None

@@ -52,6 +52,13 @@ class HandKept(Keeper):
         with self._turn:
             return compact(self.store(), self._piled)
 
+    def forget_erased(self) -> bool:
+        """A new file, if the present one may hold somebody erased; whether it was due."""
+        due = self._may_hold_erased(self.store())
+        if due:
+            self._rewrite()
+        return due
+
     def verified(self) -> Verified:
         """The whole file held against Postgres, roll-ups too."""
         with self._turn:

@@ -21,10 +21,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = st.sampled_from(
     ["Europe/Kyiv", "America/New_York", "Pacific/Apia", "Asia/Kolkata", "Africa/Monrovia", "UTC"]
 ).map(zone)
-CHANGES = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 3, 30), datetime(2011, 12, 30, 5)]  # noqa: DTZ001
+CHANGES = [datetime(2025, 3, 30, 2, 30), datetime(2025, 10, 26, 3, 30), datetime(2011, 12, 30, 5)]
 locals_ = st.one_of(
-    st.datetimes(datetime(1, 1, 4), datetime(9999, 12, 27)),  # noqa: DTZ001
-    st.datetimes(datetime(1900, 1, 1), datetime(2040, 1, 1)),  # noqa: DTZ001
+    st.datetimes(datetime(1, 1, 4), datetime(9999, 12, 27)),
+    st.datetimes(datetime(1900, 1, 1), datetime(2040, 1, 1)),
     st.builds(
         lambda at, minutes: at + timedelta(minutes=minutes),
         st.sampled_from(CHANGES),
@@ -98,7 +98,7 @@ def test_what_is_no_time_is_none_in_any_zone(text: str) -> None:
 
 
 def test_times_without_a_zone_are_none_where_none_is_assumed() -> None:
-    column = pa.array([datetime(2025, 8, 1), None], pa.timestamp("ms"))  # noqa: DTZ001
+    column = pa.array([datetime(2025, 8, 1), None], pa.timestamp("ms"))
     assert read_timestamps(column)[1] == {0: Code.NAIVE_TIMESTAMP}
     assert read_timestamps(column, zone("Asia/Tokyo"))[0].to_pylist() == [
         datetime(2025, 7, 31, 15, tzinfo=UTC),

@@ -6,26 +6,31 @@
 --   written now does not. The last column counts the triggers that no session can pass by.
 --   A table rewritten by DDL has another file; a trigger that was off for a while has another version of its row.
 select
-    (select system_identifier::text from pg_control_system()) as system_identifier,
+    control.system_identifier::text as system_identifier,
     case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
     (select oid::bigint from pg_database where datname = current_database()) as database_oid,
     'events'::regclass::oid::bigint as events_oid,
     epoch,
-    (
-        select concat_ws('.', pg_relation_filenode('events'), string_agg(xmin::text, '.' order by tgname))
-        from pg_trigger
-        where tgrelid = 'events'::regclass and not tgisinternal
-    ) as events_definition,
+    concat_ws('.', pg_relation_filenode('events'), guards.versions) as events_definition,
     removed_floor::text::bigint as removed_floor,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     (extract(epoch from transaction_timestamp()) * 1000000)::bigint as as_of_us,
-    (select token from mirror_leases where id = {mirror_id}) as token,
-    (select previous_token from mirror_leases where id = {mirror_id}) as previous_token,
-    (
-        select count(*) from pg_trigger
-        where tgrelid = 'events'::regclass and tgenabled = 'A' and tgname in (
-            'events_stamp_version', 'events_log_deleted', 'events_log_updated', 'events_start_epoch'
-        )
-    ) as triggers
-from mirror_state
+    lease.token,
+    lease.previous_token,
+    guards.enabled as triggers
+from
+    mirror_state
+    cross join pg_control_system() as control
+    cross join (
+        select
+            string_agg(xmin::text, '.' order by tgname) as versions,
+            count(*) filter (
+                where tgenabled = 'A' and tgname in (
+                    'events_stamp_version', 'events_log_deleted', 'events_log_updated', 'events_start_epoch'
+                )
+            ) as enabled
+        from pg_trigger
+        where tgrelid = 'events'::regclass and not tgisinternal
+    ) as guards
+    left join mirror_leases as lease on lease.id = {mirror_id}
