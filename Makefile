@@ -76,6 +76,7 @@ mirror-figures: $(VENV)/.dev  ## Write docs/mirror-figures.md from the published
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md
+	$(BIN)/python -m app.cli.env_example > .env.example
 
 format: $(VENV)/.dev  ## Format the code and mend what can be mended mechanically
 	$(BIN)/ruff format .

@@ -32,6 +32,7 @@ from app.accounts.sign_in import SignIn
 from app.accounts.tokens import Signer
 from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
+from app.disk_metrics import DiskMetrics
 from app.erasure.expiry import keep_expiring
 from app.intake import Intake
 from app.limits import Limits
@@ -125,6 +126,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
     asyncio.get_running_loop().set_default_executor(threads)
+    DiskMetrics(settings, metrics)
     PoolMetrics(Pools(accounts, events, questions, threads), metrics)
     stack.enter_context(_background(refreshing(metrics)))
     uses = KeyUses(accounts)
