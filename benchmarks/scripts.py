@@ -22,7 +22,7 @@ from analytics.questions.top_events import TopEvents
 
 Found = Iterable[Sequence[Any]]
 
-# A cast of an instant to a date asks the calendar library for each row: a million take 0.8 s longer.
+# A cast of an instant to a date asks the calendar library for each row: a million take 0.8 s more.
 _EVENTS: Final = """
     with events as (
         select user_id, event_type, make_timestamp(epoch_us(occurred_at))::date as day
