@@ -12,8 +12,8 @@ LATEST := benchmarks/results/latest.json
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow soak benchmark benchmark_func bench-full \
-        benchmark-page bench-ingest bench-http bench-mirror bench-mirror-growth mirror-figures docs lint format lock clean
+.PHONY: help up run_api import_events test test-slow soak benchmark benchmark_func bench-full benchmark-page \
+        bench-ingest bench-http bench-access bench-mirror bench-mirror-growth mirror-figures docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the
 
 bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
 	$(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
+
+bench-access: $(VENV)/.dev  ## Measure what it adds to a request to know who calls, and to charge them
+	$(BIN)/python -m benchmarks.access
 
 bench-mirror: $(VENV)/.bench  ## Measure every engine side by side, and what a mirror costs, at 10 million events
 	$(BIN)/python -m benchmarks.mirror
