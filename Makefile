@@ -12,7 +12,7 @@ LATEST := benchmarks/results/latest.json
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-openapi soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-mirror bench-mirror-growth mirror-figures docs lint format lock clean
 
 help:  ## Show this help
@@ -33,6 +33,9 @@ test: $(VENV)/.dev  ## Run the test suite
 
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
 	$(BIN)/python -m pytest -m slow -rP --no-header
+
+test-openapi: $(VENV)/.dev  ## Try the whole API as it describes itself, 210 examples an operation
+	$(BIN)/python -m pytest -m exhaustive tests/api/test_openapi.py -rP --no-header
 
 soak: $(VENV)/.dev  ## Walk at random against the mirror for SOAK_MINUTES (10), from seed MIRROR_SEED
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),10) $(BIN)/python -m pytest -n 0 -s -m slow tests/mirror/test_state_machine.py -k soak

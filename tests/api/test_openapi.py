@@ -131,7 +131,7 @@ def bounded(examples: int) -> hypothesis_settings:
 
 
 EXAMPLES = pytest.mark.parametrize(
-    "examples", [FEW, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    "examples", [FEW, pytest.param(MANY, marks=[pytest.mark.exhaustive, pytest.mark.timeout(1800)])]
 )
 
 
