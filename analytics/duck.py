@@ -88,7 +88,6 @@ def open_database(
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
             "python_enable_replacements": False,
-            "enable_progress_bar": False,
             "threads": limits.threads,
             "memory_limit": f"{limits.memory_megabytes}MiB",
             "temp_directory": str(spill_directory),
