@@ -67,6 +67,7 @@ notebooks: $(VENV)/.dev  ## Run the notebooks anew and draw the README's heat ma
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md
+	$(BIN)/python -m app.cli.env_example > .env.example
 
 format: $(VENV)/.dev  ## Format the code and mend what can be mended mechanically
 	$(BIN)/ruff format .

@@ -32,6 +32,7 @@ from app.accounts.sign_in import SignIn
 from app.accounts.tokens import Signer
 from app.attempts import Attempts
 from app.database.pools import events_pool, sqlalchemy_engine
+from app.disk_metrics import DiskMetrics
 from app.erasure.expiry import keep_expiring
 from app.intake import Intake
 from app.limits import Limits
@@ -46,6 +47,7 @@ from app.throttle import Throttle
 from app.turns import Turns
 
 OTHER_THREADS = 8
+ERASURES_AT_ONCE = 2
 # Each at work holds 64 MiB and a core for a tenth of a second; who waits longer is refused.
 PASSWORDS_AT_ONCE, PASSWORDS_WAITING = 2, 32
 
@@ -70,6 +72,7 @@ class Resources:
     registration: Registration
     sign_in: SignIn
     authentication: Authentication
+    erasing: asyncio.Semaphore
     intake: Intake
 
 
@@ -123,6 +126,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     # Threads that wait for a body's sender must leave some to others.
     threads = ThreadPoolExecutor(settings.bulk_at_once + OTHER_THREADS, "tidemark")
     asyncio.get_running_loop().set_default_executor(threads)
+    DiskMetrics(settings, metrics)
     PoolMetrics(Pools(accounts, events, questions, threads), metrics)
     stack.enter_context(_background(refreshing(metrics)))
     uses = KeyUses(accounts)
@@ -146,6 +150,8 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         registration=settings.registration or Registration.INVITE,
         sign_in=sign_in,
         authentication=_authentication(settings, sign_in, uses),
+        # Each looks through a project for as long as that takes, on a connection that others need.
+        erasing=asyncio.Semaphore(ERASURES_AT_ONCE),
         intake=intake,
     )
 

@@ -224,7 +224,7 @@ class Settings(BaseSettings):
         description="How many bodies that are no JSON are read at once; others wait for their turn "
         "as long as BODY_TIMEOUT.",
     )
-    expire_every: timedelta = Field(
+    expire_every: Duration = Field(
         default=timedelta(hours=1),
         ge=timedelta(0),
         description="How often a server removes events that are older than their project keeps "
@@ -277,6 +277,31 @@ class Settings(BaseSettings):
         gt=timedelta(0),
         description="Time limit of one question, in seconds or as an ISO 8601 duration.",
     )
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        """Names every contradiction at once.
+
+        With local servers everything else about servers would be passed over without a word.
+        """
+        found = []
+        if self.database_url is None:
+            alone = ("database_owner_url", "database_reader_url", "redis_url")
+            found += [
+                f"{name.upper()} is set and DATABASE_URL is not; set both, or neither"
+                for name in alone
+                if getattr(self, name) is not None
+            ]
+        if self.refresh_ttl_days > self.session_ttl_days:
+            found.append(
+                f"REFRESH_TTL_DAYS={self.refresh_ttl_days} is longer than "
+                f"SESSION_TTL_DAYS={self.session_ttl_days}"
+            )
+        if self.temp_directory is not None and not self.temp_directory.is_dir():
+            found.append(f"TEMP_DIRECTORY={str(self.temp_directory)!r} is no folder; make it")
+        if found:
+            raise ValueError("; ".join(found))
+        return self
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:

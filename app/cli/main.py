@@ -15,7 +15,19 @@ from pydantic_core import ErrorDetails
 
 from analytics.errors import TidemarkError
 from app import logs
-from app.cli import doctor, expire, key, load, mirror, operate, project, stats, up, user
+from app.cli import (
+    backup,
+    doctor,
+    expire,
+    key,
+    load,
+    mirror,
+    operate,
+    project,
+    stats,
+    up,
+    user,
+)
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
 from app.secret_files import is_secret
@@ -36,6 +48,8 @@ app.command()(operate.serve)
 app.command(hidden=True)(operate.worker)
 app.command()(operate.migrate)
 app.command()(doctor.doctor)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command("import")(load.import_events)
 app.command()(expire.expire)
 app.add_typer(stats.app, name="stats")

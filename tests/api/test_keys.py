@@ -156,6 +156,21 @@ def test_another_project_s_key_is_not_there(
     assert client.get("/api/stats/dau", params=DAYS, headers=theirs.read).status_code == 200
 
 
+def test_its_last_use_is_written_when_a_server_ends_at_the_latest(
+    settings: Settings,
+    client: TestClient,
+    keys: tuple[str, dict[str, str]],
+    make_key: Callable[..., dict[str, Any]],
+) -> None:
+    used, unused = make_key(), make_key()
+    with TestClient(create_app(settings, local=True)) as server:
+        assert lets_in(server, used["key"])
+    listed = {each["id"]: each for each in client.get(keys[0], headers=keys[1]).json()}
+    at = datetime.fromisoformat(listed[used["id"]]["last_used_at"])
+    assert datetime.now(UTC) - at < timedelta(minutes=1)
+    assert listed[unused["id"]]["last_used_at"] is None
+
+
 @pytest.mark.parametrize(
     "body",
     [

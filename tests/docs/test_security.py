@@ -84,6 +84,7 @@ TESTS: dict[str, list[str]] = {
     "A user who was deleted": [f"{AUTH}::test_a_deleted_user_is_out_at_once"],
     "`REGISTRATION` lets everybody in": [
         f"{AUTH}::test_registration_takes_an_invitation_or_is_closed",
+        "tests/docs/test_quick_start.py::test_the_commands_of_the_readme_do_what_it_says",
     ],
     "The very first user": [
         f"{AUTH}::test_first_user_owns_the_first_project_and_the_second_none",

