@@ -9,7 +9,7 @@ BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow soak benchmark bench-ingest bench-http bench-library bench-mirror \
+.PHONY: help up run_api import_events test test-slow soak benchmark bench-ingest bench-http bench-access bench-library bench-mirror \
         bench-mirror-growth mirror-figures notebooks docs lint format lock clean
 
 help:  ## Show this help
@@ -51,6 +51,9 @@ bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres take
 
 bench-library: $(VENV)/.dev  ## Measure Python's answers from a Parquet file of ten million events (BENCHMARK_EVENTS)
 	$(BIN)/python -m benchmarks.library
+
+bench-access: $(VENV)/.dev  ## Measure what it adds to a request to know who calls, and to charge them
+	$(BIN)/python -m benchmarks.access
 
 bench-mirror: $(VENV)/.bench  ## Measure every engine side by side, and what a mirror costs, at 10 million events
 	$(BIN)/python -m benchmarks.mirror

@@ -63,10 +63,8 @@ class Edge:
             await send(message)
 
         if method not in METHODS:
-            refusal = problems.response_with(
-                HTTPStatus.NOT_IMPLEMENTED, f"The method is none of {', '.join(sorted(METHODS))}."
-            )
-            await refusal(scope, receive, sent)
+            # Here, so that nothing counts or routes by it.
+            await problems.wrong_method(self._paths, method, scope["path"])(scope, receive, sent)
         elif method == "OPTIONS" and "access-control-request-method" not in headers:
             await self._options(scope)(scope, receive, sent)
         elif method == "HEAD":

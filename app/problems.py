@@ -22,6 +22,7 @@ from app.accounts import errors as accounts
 from app.accounts.projects import InvalidProject, ProjectExists
 from app.body import BrokenBody, SlowBody, TooLarge
 from app.erasure.receipts import InvalidUserId, UnknownErasure
+from app.paths import Paths
 from app.request_log import note
 from ingest.errors import ContentTooLarge, InputEndedBadly, InvalidEvents, LoadRefused
 from ingest.outcome import EventsRefused
@@ -222,6 +223,15 @@ def response_with(
     return response(_problem(status, detail, code), headers)
 
 
+def wrong_method(paths: Paths, method: str, path: str) -> JSONResponse:
+    """405 with what the path takes, or 404 if there is no such path."""
+    allowed = ", ".join(paths.methods(path))
+    if not allowed:
+        return response_with(HTTPStatus.NOT_FOUND, "There is nothing at this path.")
+    detail = f"{method} is not for this path; it takes {allowed}."
+    return response_with(HTTPStatus.METHOD_NOT_ALLOWED, detail, {"Allow": allowed})
+
+
 async def crash(request: Request, error: Exception) -> JSONResponse:
     """An error that nobody expected: its trace is logged, and nothing of it is told."""
     log.error(
@@ -254,12 +264,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         # FastAPI's own, for whatever goes wrong while it reads a body.
         return response_of(error.__cause__)
     status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
-    if status is HTTPStatus.NOT_FOUND:
-        return response_with(status, "There is nothing at this path; see the documentation.")
-    if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = ", ".join(request.app.state.paths.methods(request.url.path))
-        detail = f"{request.method} is not for this path; it takes {allowed}."
-        return response_with(status, detail, {"Allow": allowed})
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        return wrong_method(request.app.state.paths, request.method, request.url.path)
     return response_with(status, str(error.detail), headers)
 
 

@@ -38,9 +38,10 @@ class QuickRedis:
             BlockingConnectionPool.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                timeout=PATIENCE_SECONDS,
-                socket_connect_timeout=PATIENCE_SECONDS,
-                socket_timeout=PATIENCE_SECONDS,
+                # `ask` gives up long before; these are for what is asked past it (GET /readyz).
+                timeout=2,
+                socket_connect_timeout=2,
+                socket_timeout=2,
                 retry=Retry(NoBackoff(), 0),
             )
         )

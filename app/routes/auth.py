@@ -40,7 +40,7 @@ router = APIRouter(
     prefix="/auth",
     tags=["sign-in"],
     dependencies=[Depends(_charged_and_counted)],
-    responses=declared(400, 401, 422, 429, 503),
+    responses=declared(400, 401, 408, 413, 422, 429, 503),
 )
 
 
@@ -59,7 +59,7 @@ FromDevice = Annotated[Device, Depends(_device)]
 Trying = Annotated[Attempts, Depends(_attempts)]
 
 
-@router.post("/register", status_code=HTTPStatus.CREATED, responses=declared(403, 409))
+@router.post("/register", status_code=HTTPStatus.CREATED, responses=declared(403, 404, 409))
 async def register(held: Held, body: schemas.NewUser) -> schemas.UserAnswer:
     """Make an account. Who may is the server's setting: everybody, the invited, nobody."""
     email = users.normalised(body.email)

@@ -11,7 +11,9 @@ from app.problems import declared
 from app.schemas import accounts as schemas
 
 router = APIRouter(
-    prefix="/invitations", tags=["projects"], responses=declared(400, 401, 404, 409, 422, 429, 503)
+    prefix="/invitations",
+    tags=["projects"],
+    responses=declared(400, 401, 404, 408, 409, 413, 422, 429, 503),
 )
 
 

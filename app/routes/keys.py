@@ -17,7 +17,7 @@ from app.schemas import keys as schemas
 router = APIRouter(
     prefix="/projects/{project_id}/keys",
     tags=["keys"],
-    responses=declared(400, 401, 403, 404, 422, 429, 503),
+    responses=declared(400, 401, 403, 404, 408, 413, 422, 429, 503),
 )
 
 OfKey = Annotated[Number, Path(description="The key's id.")]

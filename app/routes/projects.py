@@ -17,7 +17,9 @@ from app.problems import declared
 from app.schemas import accounts as schemas
 
 router = APIRouter(
-    prefix="/projects", tags=["projects"], responses=declared(400, 401, 403, 404, 422, 429, 503)
+    prefix="/projects",
+    tags=["projects"],
+    responses=declared(400, 401, 403, 404, 408, 413, 422, 429, 503),
 )
 
 OfMember = Annotated[Number, Path(alias="user_id", description="The member's id.")]

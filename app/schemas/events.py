@@ -6,7 +6,7 @@ The body itself is decoded by `ingest`, in columns; this describes it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,13 +30,17 @@ class Event(BaseModel):
         },
     )
 
-    event_id: UUID
+    event_id: UUID | Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)] | int = (
+        Field(description="A UUID; other texts and integers are taken too, as the `uuid5` of them.")
+    )
     occurred_at: datetime = Field(description="RFC 3339, with a zone; kept to the microsecond.")
     user_id: str | int = Field(
         description=f"1 to {MAX_TEXT_CHARACTERS} characters; an integer is kept as its digits."
     )
     event_type: str = Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)
-    properties: dict[str, Any] = Field(default={}, description="Any JSON object.")
+    properties: dict[str, Any] | None = Field(
+        default={}, description="Any JSON object; null is an empty one."
+    )
 
 
 class Rejected(BaseModel):

@@ -101,10 +101,11 @@ def test_a_method_that_a_path_does_not_take_hears_which_it_does(own: TestClient)
     assert "DELETE" in refused.json()["detail"]
 
 
-def test_a_method_that_http_does_not_know_is_refused(own: TestClient) -> None:
-    refused = own.request("BREW", "/healthz")
-    assert (refused.status_code, refused.json()["code"]) == (501, "not_implemented")
-    assert refused.headers["content-type"] == "application/problem+json"
+def test_a_method_that_http_does_not_know_is_refused_alike(own: TestClient) -> None:
+    refused = own.request("BREW", "/echo")
+    assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+    assert refused.headers["allow"] == "OPTIONS, POST, PUT"
+    assert own.request("BREW", "/nowhere").status_code == 404
 
 
 def test_a_crash_is_logged_with_its_trace_and_tells_nothing(
