@@ -84,8 +84,6 @@ def load(
     Raises:
         InvalidInput: it can't be read, lacks a column, or has rows that are no events.
     """
-    # DuckDB shows one wherever it takes a program for a person, as in notebooks.
-    database.execute("set enable_progress_bar = false")
     database.execute(LAYOUT)
     found = columns(source.define(database), reading)
     try:
