@@ -7,10 +7,14 @@ LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 -
           pyproject.toml requirements/build.in
 BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
+COMPARISONS := benchmarks/test_questions.py benchmarks/test_dau.py benchmarks/test_http_stats.py
+LATEST := benchmarks/results/latest.json
+comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow soak benchmark bench-ingest bench-http bench-access bench-library bench-mirror \
-        bench-mirror-growth mirror-figures notebooks docs lint format lock clean
+.PHONY: help up run_api import_events test test-slow soak benchmark benchmark_func bench-full benchmark-page \
+        bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
+        mirror-figures notebooks docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +44,21 @@ lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-benchmark: $(VENV)/.dev  ## Measure SQL against DuckDB at a million events (BENCHMARK_EVENTS=10000000 for more)
-	$(BIN)/python -m pytest benchmarks/test_questions.py $(BENCHMARK)
+benchmark: $(VENV)/.dev  ## Measure every engine, scripts and HTTP at 100,000 and a million events, in some five minutes
+	$(BIN)/python -m pytest $(COMPARISONS) $(BENCHMARK) --benchmark-json $(LATEST)
+	@echo "Raw times are in $(LATEST); make benchmark-page makes docs/benchmarks.md of them."
+
+benchmark_func: $(VENV)/.dev  ## Measure one function: make benchmark_func FUNC=test_100k_dau
+	@test -n "$(FUNC)" || { echo "Name it: make benchmark_func FUNC=test_100k_dau" >&2; exit 2; }
+	$(BIN)/python -m pytest benchmarks -k "$(FUNC)" $(filter-out --benchmark-only,$(BENCHMARK)) --benchmark-json benchmarks/results/$(FUNC).json
+
+bench-full: $(VENV)/.dev  ## The same as make benchmark, with ten million events as well
+	BENCHMARK_EVENTS=$(or $(BENCHMARK_EVENTS),100000$(comma)1000000$(comma)10000000) \
+	$(BIN)/python -m pytest $(COMPARISONS) $(BENCHMARK) --benchmark-json $(LATEST)
+	@echo "Raw times are in $(LATEST); make benchmark-page makes docs/benchmarks.md of them."
+
+benchmark-page: $(VENV)/.dev  ## Write docs/benchmarks.md and its plots from the last run (RUN=file.json for another)
+	$(BIN)/python -m benchmarks.page $(or $(RUN),$(LATEST))
 
 bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the usual INSERT
 	$(BIN)/python -m pytest benchmarks/test_ingest.py $(BENCHMARK) --capture no

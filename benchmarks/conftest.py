@@ -1,51 +1,34 @@
-"""A Postgres with a million generated events, for the cases to ask."""
+"""How many events are measured, and what a run's JSON says of its circumstances."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import tempfile
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
+from datetime import UTC, datetime
+from typing import Any
 
-import psycopg
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
-from analytics.engines.choose import Engines
-from analytics.events import ProjectId
-from analytics.project import Project
-from app.database.migrate import upgrade
-from app.local.home import Home
-from app.local.servers import ServerOptions, ServerUrls, local_servers
-from benchmarks.generate import measured_events
-from benchmarks.load import copy_in
-from benchmarks.mirror.keeping import ready_mirror
+from benchmarks import machine
+from benchmarks.mirror.questions import PROJECT
 
-SIZE = int(os.environ.get("BENCHMARK_EVENTS", "1000000"))
-PROJECT = Project(ProjectId(1), "benchmark")
+__all__ = ["PROJECT", "SIZE", "SIZES"]
+
+SIZES = tuple(map(int, os.environ.get("BENCHMARK_EVENTS", "100000,1000000").split(",")))
+SIZE = max(SIZES)
 
 
-@pytest.fixture(scope="session")
-def urls() -> Iterator[ServerUrls]:
-    """The addresses of a database with SIZE events, vacuumed, everything in memory."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tidemark-bench-", ignore_cleanup_errors=True) as folder,
-        local_servers(Home(Path(folder)), options=ServerOptions(shared_buffers_mb=2048)) as urls,
-    ):
-        upgrade(urls.owner)
-        asyncio.run(copy_in(urls.writer, PROJECT.id, measured_events(SIZE)))
-        with psycopg.connect(urls.owner, autocommit=True) as connection:
-            connection.execute("vacuum (analyze) events")
-        yield urls
+@pytest.fixture(autouse=True)
+def others_busy(request: pytest.FixtureRequest) -> None:
+    """Notes with each timed case what share of all cores others use just before it."""
+    if request.config.getoption("benchmark_enable") and "benchmark" in request.fixturenames:
+        benchmark: BenchmarkFixture = request.getfixturevalue("benchmark")
+        benchmark.extra_info["others_busy"] = [round(machine.busy_share(), 2)]
 
 
-@pytest.fixture(scope="session")
-def engines(urls: ServerUrls) -> Iterator[Engines]:
-    """Every engine, on that database; its mirror is built."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder,
-        ready_mirror(Path(folder), urls) as keeper,
-        Engines.connect(urls.reader, timeout=timedelta(minutes=5), keeper=keeper) as opened,
-    ):
-        yield opened
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """The machine and the versions, instead of its name and the repository's state."""
+    output_json["machine_info"] = machine.facts()
+    output_json["taken_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    for name in ("commit_info", "datetime"):
+        output_json.pop(name, None)

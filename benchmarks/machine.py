@@ -47,7 +47,7 @@ def alone() -> Iterator[float]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         patience = float(os.environ.get("BENCHMARK_PATIENCE", _PATIENCE_SECONDS))
         end = time.monotonic() + patience
-        while (busy := _busy_share()) > _IDLE_SHARE and time.monotonic() < end:
+        while (busy := busy_share()) > _IDLE_SHARE and time.monotonic() < end:
             pass
         yield round(busy, 2)
     finally:
@@ -55,7 +55,7 @@ def alone() -> Iterator[float]:
             os.close(lock)
 
 
-def _busy_share() -> float:
+def busy_share() -> float:
     """How much of all cores' time is used while this process waits, from 0 to 1."""
     before = _processor_times()
     time.sleep(_LOOK_SECONDS)

@@ -27,17 +27,30 @@ from app.local.servers import ServerOptions, ServerUrls, local_servers
 
 TIDEMARK = str(Path(sys.executable).parent / "tidemark")
 NO_LIMIT = "1000000000"
+PROJECT = "benchmark"
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A running server: its address, its database, and a key that may write to a project of it."""
+    """A running server.
+
+    Attributes:
+        port: on the loopback address.
+        pid: of its process.
+        urls: of its database.
+        project_id: of its only project.
+        key: may write to the project.
+        read_key: may ask about it.
+        environment: the settings it runs with, for other commands.
+    """
 
     port: int
     pid: int
     urls: ServerUrls
     project_id: ProjectId
     key: str
+    read_key: str
+    environment: dict[str, str]
 
     @property
     def peak_mb(self) -> float:
@@ -55,19 +68,21 @@ def serving(*, mirror: bool = True) -> Iterator[Serving]:
         local_servers(Home(Path(folder)), options=ServerOptions(shared_buffers_mb=512)) as urls,
     ):
         upgrade(urls.owner)
-        project_id, key = asyncio.run(in_transaction(urls.writer, _project_and_key))
-        with _process(urls, mirror) as (process, port):
-            yield Serving(port, process.pid, urls, project_id, key)
+        project_id, key, read_key = asyncio.run(in_transaction(urls.writer, _project_and_keys))
+        environment = _environment(urls, mirror)
+        with _process(environment) as (process, port):
+            yield Serving(port, process.pid, urls, project_id, key, read_key, environment)
 
 
-async def _project_and_key(connection: AsyncConnection) -> tuple[ProjectId, str]:
-    project = await projects.create(connection, "benchmark", "UTC", WeekStart.MONDAY)
-    return project.id, (await keys.create(connection, project.id, Scope.INGEST)).secret
+async def _project_and_keys(connection: AsyncConnection) -> tuple[ProjectId, str, str]:
+    project = await projects.create(connection, PROJECT, "UTC", WeekStart.MONDAY)
+    ingest = await keys.create(connection, project.id, Scope.INGEST)
+    read = await keys.create(connection, project.id, Scope.READ)
+    return project.id, ingest.secret, read.secret
 
 
-@contextmanager
-def _process(urls: ServerUrls, mirror: bool) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    environment = {
+def _environment(urls: ServerUrls, mirror: bool) -> dict[str, str]:
+    return os.environ | {
         "DATABASE_URL": urls.writer,
         "DATABASE_READER_URL": urls.reader,
         "REDIS_URL": urls.redis,
@@ -76,9 +91,13 @@ def _process(urls: ServerUrls, mirror: bool) -> Iterator[tuple[subprocess.Popen[
         "STATS_RATE_LIMIT": NO_LIMIT,
         "MIRROR": str(mirror),
     }
+
+
+@contextmanager
+def _process(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     with subprocess.Popen(  # noqa: S603 - our own command
         [TIDEMARK, "serve", "--port", "0"],
-        env={**os.environ, **environment},
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

@@ -1,53 +1,76 @@
-"""SQL on Postgres, DuckDB attached to it, and the mirror, on the same rows, by the whole engine.
+"""Each question by each engine, and as one would do it in a script, on the same rows.
 
-Question: how long does each engine take for each question at a million events?
-Hypothesis: DuckDB fetches every row of the range over the wire, so it wins where counting distinct
-users is more work than fetching, and loses where Postgres only has to count. The mirror reads
-counts and takes milliseconds for all of them.
-Control: the answers are compared before anything is timed; the engines ask the same server, warm,
-its table vacuumed and in memory. SQL gets the schema's own indexes here; what more indexes do for
-it, and more of the mirror, is measured by `make bench-mirror`.
-Command: make benchmark (BENCHMARK_EVENTS=10000000 for more).
-What would make it wrong: a busy machine. Compare the medians of one run with each other, never with
-those of another day.
+Question: "SQL or DuckDB, and how much faster?"
+Hypothesis: the mirror's roll-ups take milliseconds for every question and hardly grow with the
+events; its raw columns, which answer for another time zone, are several times faster than SQL.
+DuckDB attached to Postgres fetches every row of the range, so it wins where counting distinct users
+is more work than fetching, and loses where Postgres only has to count. A script over Parquet lies
+near the raw columns, and has to be handed a new file whenever an event has come or gone.
+Control: every way's answer is compared with SQL's before it is timed, and after. SQL is asked on a
+copy of the table with every index that helps it, vacuumed and in memory (benchmarks.baseline). Two
+rounds to warm up, then at least seven, whose raw times are kept. The events are the seeded ones of
+benchmarks.generate; their hash is checked.
+Command: make benchmark; make bench-full for ten million as well.
+What would make it wrong: a busy machine, so each case notes how busy others keep it; compare
+medians of one run with each other, never with those of another day. The raw columns are asked by
+another calendar than SQL, with days that begin three hours earlier.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from analytics.engines.choose import Engines
-from analytics.questions.dau import Dau
-from analytics.questions.day_range import DayRange
-from analytics.questions.retention import Retention
-from analytics.questions.top_events import TopEvents
-from benchmarks.conftest import PROJECT
-from benchmarks.generate import DAYS, FIRST_DAY
+from analytics.project import Project
+from benchmarks.conftest import SIZES
+from benchmarks.mirror.database import database
+from benchmarks.mirror.questions import PROJECT, questions
+from benchmarks.ways import NAMES, POLARS, RAW, ROLLUP, SQL, Rows, Way, ways
 
-LAST_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
-MONTH = DayRange(LAST_DAY - timedelta(days=29), LAST_DAY)
-SPAN = DayRange(FIRST_DAY, LAST_DAY)
-QUESTIONS = {
-    "dau, 30 days": Dau(PROJECT, MONTH),
-    "dau, 120 days": Dau(PROJECT, SPAN),
-    "top 10 events, 120 days": TopEvents(PROJECT, SPAN),
-    "retention, 8 weeks": Retention(PROJECT, LAST_DAY - timedelta(weeks=8), LAST_DAY),
-}
+WARM_UP, ROUNDS, ROUNDS_IN_MILLISECONDS = 2, 7, 31
 
 
-@pytest.mark.parametrize("engine", ["postgres", "attached", "mirror"])
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_question(benchmark: BenchmarkFixture, engines: Engines, name: str, engine: str) -> None:
-    question: Any = QUESTIONS[name]
-    expected = engines.answer(question, "postgres").rows
-    assert engines.answer(question, engine).rows == expected
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """So many events, the ways to ask about them, and SQL's answers, each asked for once."""
 
-    benchmark.group = name
+    size: int
+    ways: Mapping[str, Way]
+    expected: Callable[[Project, str], Rows]
+
+
+@pytest.fixture(scope="module", params=SIZES, ids=lambda size: f"{size:,}")
+def asked(request: pytest.FixtureRequest) -> Iterator[Asked]:
+    """Every way, open, on a server of its own."""
+    with database(request.param) as filled, ways(filled) as found:
+
+        @cache
+        def expected(project: Project, name: str) -> Rows:
+            return found[SQL].answer(questions(project)[name])
+
+        yield Asked(request.param, found, expected)
+
+
+@pytest.mark.parametrize("way", NAMES)
+@pytest.mark.parametrize("name", questions(PROJECT))
+def test_question(benchmark: BenchmarkFixture, asked: Asked, name: str, way: str) -> None:
+    if way == POLARS:
+        pytest.importorskip("polars", reason="polars is not installed (the extra `notebook`)")
+    found = asked.ways[way]
+    question: Any = questions(found.project)[name]
+    expected = asked.expected(found.project, name)
+    assert expected
+    assert found.answer(question) == expected
+
+    benchmark.group = f"{name}, {asked.size:,} events"
+    benchmark.extra_info |= {"about": "question", "size": asked.size, "question": name, "way": way}
+    rounds = ROUNDS_IN_MILLISECONDS if way in {RAW, ROLLUP} else ROUNDS
     answer = benchmark.pedantic(  # type: ignore[no-untyped-call]  # has no types
-        engines.answer, (question, engine), rounds=7, warmup_rounds=2
+        found.answer, (question,), rounds=rounds, warmup_rounds=WARM_UP
     )
-    assert answer.rows == expected
+    assert answer == expected

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
+_NOT_MODIFIED = b"304"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ def request(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + _HEAD_END + body
+
+
+def get(path: str, headers: dict[str, str]) -> bytes:
+    """A GET as it goes over the wire."""
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join(lines).encode() + _HEAD_END
 
 
 async def send_all(host: str, port: int, requests: Iterable[bytes], connections: int) -> Load:
@@ -96,14 +104,18 @@ class _Connection(asyncio.Protocol):
             head = self._received.find(_HEAD_END)
             if head < 0:
                 return
-            start = self._received.lower().index(_LENGTH) + len(_LENGTH)
-            length = int(self._received[start : self._received.index(b"\r", start)])
-            self._end = head + len(_HEAD_END) + length
+            self._end = head + len(_HEAD_END) + self._body_length()
         if len(self._received) >= self._end and self._answer is not None:
             head = self._received.index(_HEAD_END) + len(_HEAD_END)
             status = int(self._received[9:12])
             answer, self._answer = self._answer, None
             answer.set_result(Reply(status, self._received[head:]))
+
+    def _body_length(self) -> int:
+        if self._received[9:12] == _NOT_MODIFIED:  # has no body, and needn't say so
+            return 0
+        start = self._received.lower().index(_LENGTH) + len(_LENGTH)
+        return int(self._received[start : self._received.index(b"\r", start)])
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._answer is not None and not self._answer.done():

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.markdown import circumstances, milliseconds, ratio, table
 from benchmarks.mirror.asking import ATTACHED, CLICKHOUSE, EXACT, OTHER, OWN, POSTGRES, STALE
 from benchmarks.mirror.figures import Result, figures
 from benchmarks.mirror.freshness import AGAIN, EMPTY, REMOVALS, TAIL
@@ -45,7 +46,6 @@ Medians in milliseconds: exact, after one more row has come or gone; exact when 
 what lies above the tidemark is looked up once for all questions that see the same; as of the last
 sync.
 """
-_BUSY: Final = 0.1
 
 
 def page(results: Iterable[Result]) -> str:
@@ -59,7 +59,7 @@ def page(results: Iterable[Result]) -> str:
 def _mirror(result: Result) -> Iterator[str]:
     database = result["database"]
     yield f"## {database['events']:,} events, {database['users']:,} users, 120 days\n"
-    yield _circumstances(result)
+    yield circumstances(result["taken_at"], result["machine"], result)
     yield _ENGINES
     answers = result["answers"]
     yield "### The project's own calendar: roll-ups\n\nMedians in milliseconds.\n"
@@ -77,7 +77,7 @@ def _mirror(result: Result) -> Iterator[str]:
 def _growth(result: Result) -> Iterator[str]:
     sizes = result["sizes"]
     yield "## Growth\n"
-    yield _circumstances(result)
+    yield circumstances(result["taken_at"], result["machine"], result)
     yield "Medians in milliseconds of exact answers; 33 events a user, 120 days at every size.\n"
     heads = ["question", *(f"{size['events']:,}" for size in sizes), "grows"]
     rows = []
@@ -85,38 +85,14 @@ def _growth(result: Result) -> Iterator[str]:
         found = [medians(size[calendar]) for size in sizes]
         for name in found[0]:
             times = [each[name] for each in found]
-            row = [_ms(each) for each in times]
+            row = [milliseconds(each) for each in times]
             rows.append([f"{name}, {calendar}", *row, f"{times[-1] / times[0]:.2f}x"])
     builds = [size["build"] for size in sizes]
     rows.append(["first build, s", *(f"{each['seconds'][0]:.1f}" for each in builds), ""])
     rows.append(["bytes an event", *(f"{each['bytes_per_event']}" for each in builds), ""])
     rows.append(["memory, MB", *(f"{each['peak_mb'][0]:,}" for each in builds), ""])
-    yield _table(heads, rows)
+    yield table(heads, rows)
     yield _targets(result)
-
-
-def _circumstances(result: Result) -> str:
-    machine = result["machine"]
-    busiest = max(_busy_shares(result), default=0.0)
-    quiet = "" if busiest <= _BUSY else "; **the machine was not quiet, take the ratios as rough**"
-    return (
-        f"{result['taken_at'][:10]}; {machine['processor']}, {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB; Postgres 18, DuckDB {machine['duckdb']}. "
-        f"Just before a measurement others used at most {busiest:.0%} of the cores{quiet}.\n"
-    )
-
-
-def _busy_shares(part: Any) -> Iterator[float]:
-    """Every `others_busy` in a result, however deep."""
-    if isinstance(part, dict):
-        for name, value in part.items():
-            if name == "others_busy":
-                yield from value
-            else:
-                yield from _busy_shares(value)
-    elif isinstance(part, list):
-        for value in part:
-            yield from _busy_shares(value)
 
 
 def _answers(answers: dict[str, Times], engines: Sequence[str]) -> str:
@@ -127,12 +103,12 @@ def _answers(answers: dict[str, Times], engines: Sequence[str]) -> str:
     rows = []
     for name, times in answers.items():
         found = medians(times)
-        row = [name, *(_ms(found[engine]) for engine in shown)]
-        row.append(_ratio(found[POSTGRES] / found[EXACT]))
+        row = [name, *(milliseconds(found[engine]) for engine in shown)]
+        row.append(ratio(found[POSTGRES] / found[EXACT]))
         if CLICKHOUSE in shown:
-            row.append(_ratio(found[CLICKHOUSE] / found[EXACT]))
+            row.append(ratio(found[CLICKHOUSE] / found[EXACT]))
         rows.append(row)
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _freshness(freshness: dict[str, Any]) -> str:
@@ -143,11 +119,11 @@ def _freshness(freshness: dict[str, Any]) -> str:
     for question in freshness[EMPTY]:
         found = [medians(freshness[name][question]) for name in above]
         rows.append([question, *(_three(each) for each in found)])
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _three(found: dict[str, float]) -> str:
-    return ", ".join(_ms(found[name]) for name in (EXACT, AGAIN, STALE) if name in found)
+    return ", ".join(milliseconds(found[name]) for name in (EXACT, AGAIN, STALE) if name in found)
 
 
 def _keeping(result: Result) -> str:
@@ -166,11 +142,11 @@ def _keeping(result: Result) -> str:
         ["behind, median and worst", f"{median(lags):.2f} s, {max(lags):.2f} s"],
         [
             "exact answers meanwhile, median and one in twenty above",
-            f"{_ms(median(exact))} ms, {_ms(exact[int(len(exact) * 0.95)])} ms",
+            f"{milliseconds(median(exact))} ms, {milliseconds(exact[int(len(exact) * 0.95)])} ms",
         ],
         ["a loader at full speed, without and with a mirror", speeds],
     ]
-    return _table(["", "found"], rows)
+    return table(["", "found"], rows)
 
 
 def _targets(result: Result) -> str:
@@ -178,20 +154,7 @@ def _targets(result: Result) -> str:
         [each.name, each.shown(each.found), each.target, "yes" if each.met else "**no**"]
         for each in figures(result)
     ]
-    return _table(["figure", "found", "wanted", "met"], rows)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _ms(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
-def _ratio(value: float) -> str:
-    return f"{value:,.0f}x" if value >= 100 else f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
+    return table(["figure", "found", "wanted", "met"], rows)
 
 
 if __name__ == "__main__":

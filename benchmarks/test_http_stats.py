@@ -1,0 +1,126 @@
+"""Questions over HTTP, by one, eight and sixty-four clients at once.
+
+Question: how long does a caller wait for daily active users, and how many such requests a second
+does one server process answer?
+Hypothesis: one client waits less than 10 ms for an exact answer; with more, one Python process is
+what binds, so requests a second stay and waits grow with the clients. freshness=mirror saves the
+look at Postgres, a 304 saves the question.
+Control: the whole stack: key, limits, validation, the mirror, JSON. No request asks what another
+one of its load asks (ranges of 96 to 120 days), so nothing is answered for two. Every body of every
+load is compared with what was answered before, and that, for some, with SQL's. One round to warm
+up, then five of 120 requests, whose raw times are kept.
+Client: benchmarks.wire, on the same cores; it takes about a tenth of what the server takes.
+Command: make benchmark, or make benchmark_func FUNC=test_http_stats.
+What would make it wrong: a busy machine; compare the figures of one run with each other only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import timedelta
+from http import HTTPStatus
+from statistics import median
+
+import psycopg
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks import wire
+from benchmarks.asking_http import Answered, Asker
+from benchmarks.conftest import SIZE
+from benchmarks.generate import DAYS, FIRST_DAY, measured_events
+from benchmarks.load import copy_in
+from benchmarks.serving import Serving, serving
+
+REQUESTS, STARTS = min(120, max(20, SIZE // 50)), 20
+ROUNDS = 5
+COMPARED_WITH_SQL = 5
+KINDS = ("exact", "freshness=mirror", "304")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Serving]:
+    """A server whose mirror has all events."""
+    with serving() as found:
+        asyncio.run(copy_in(found.urls.writer, found.project_id, measured_events(SIZE)))
+        with psycopg.connect(found.urls.owner, autocommit=True) as connection:
+            connection.execute("vacuum (analyze) events")
+        with closing(Asker(found)) as asker:
+            asker.until_mirrored(paths()[0])
+        yield found
+
+
+@pytest.fixture(scope="module")
+def answers(server: Serving) -> Mapping[str, Answered]:
+    """What the mirror answers to each path; some were compared with SQL's."""
+    with closing(Asker(server)) as asker:
+        found = {path: asker.ask(path) for path in paths()}
+        for path in paths()[:: REQUESTS // COMPARED_WITH_SQL]:
+            assert asker.ask(f"{path}&engine=postgres").body == found[path].body
+    assert {answered.engine for answered in found.values()} == {"mirror"}
+    return found
+
+
+def paths() -> list[str]:
+    """Questions of which no two are the same."""
+    last = FIRST_DAY + timedelta(days=DAYS - 1)
+    pairs = [divmod(number, STARTS) for number in range(REQUESTS)]
+    return [
+        f"/api/stats/dau?from={FIRST_DAY + timedelta(days=later)}&to={last - timedelta(days=less)}"
+        for less, later in pairs
+    ]
+
+
+@pytest.mark.parametrize("clients", [1, 8, 64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_http_stats(
+    benchmark: BenchmarkFixture,
+    server: Serving,
+    answers: Mapping[str, Answered],
+    kind: str,
+    clients: int,
+) -> None:
+    requests = [ready(path, kind, server, answered) for path, answered in answers.items()]
+    loads: list[wire.Load] = []
+
+    def load() -> None:
+        loads.append(asyncio.run(wire.send_all("127.0.0.1", server.port, requests, clients)))
+
+    benchmark.group = f"GET /stats/dau, {SIZE:,} events, {REQUESTS} requests"
+    benchmark.pedantic(  # type: ignore[no-untyped-call]  # has no types
+        load, rounds=ROUNDS, warmup_rounds=1
+    )
+    for each in loads:
+        assert Counter(reply_body(reply, kind) for reply in each.replies) == expected(answers, kind)
+    timed = loads[-ROUNDS:]
+    waits = sorted(wait * 1e3 for each in timed for wait in each.latencies)
+    benchmark.extra_info |= {"about": "http", "size": SIZE, "kind": kind, "clients": clients}
+    benchmark.extra_info |= {
+        "p50_ms": waits[len(waits) // 2],
+        "p99_ms": waits[len(waits) * 99 // 100],
+        "requests_per_second": median(len(each.replies) / each.seconds for each in timed),
+    }
+
+
+def ready(path: str, kind: str, server: Serving, answered: Answered) -> bytes:
+    """The request as it goes over the wire."""
+    headers = {"Authorization": f"Bearer {server.read_key}"}
+    if kind == "304":
+        assert answered.etag
+        headers["If-None-Match"] = answered.etag
+    return wire.get(f"{path}&freshness=mirror" if kind == "freshness=mirror" else path, headers)
+
+
+def reply_body(reply: wire.Reply, kind: str) -> bytes:
+    """The body, of a reply with the status that the kind has."""
+    wanted = HTTPStatus.NOT_MODIFIED if kind == "304" else HTTPStatus.OK
+    assert reply.status == wanted, reply
+    return reply.body
+
+
+def expected(answers: Mapping[str, Answered], kind: str) -> Counter[bytes]:
+    """Every body that a load has to bring, and how often."""
+    return Counter(b"" if kind == "304" else answered.body for answered in answers.values())
