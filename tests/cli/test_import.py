@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +218,19 @@ def test_ctrl_c_ends_an_import_that_waits_for_a_pipe(shop: Tidemark, database: D
         assert process.stderr is not None
         process.stdin.write(lines[0][:-5])
         process.stdin.flush()
-        time.sleep(3)
+        wait_until_read(process.stdin.fileno())
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
         assert b"tidemark: Interrupted after 0 rows" in process.stderr.read()
     assert stored(database, "1") == []
+
+
+def wait_until_read(pipe: int) -> None:
+    """Until the other side has taken all that was written, and waits for more."""
+    ends = time.monotonic() + 30
+    left = array("i", [1])
+    while left[0]:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+        fcntl.ioctl(pipe, termios.FIONREAD, left)
+    time.sleep(0.5)

@@ -117,7 +117,7 @@ def start(
         project = await projects.create(connection, "shop", "UTC", WeekStart.MONDAY)
         found = {}
         for scope in Scope:
-            key = await keys.create(connection, project.id, scope)
+            key = (await keys.create(connection, project.id, scope)).secret
             found[scope.value] = {"Authorization": f"Bearer {key}"}
         return found
 

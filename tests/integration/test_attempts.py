@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from app import quick_redis
 from app.attempts import FREE_FAILURES, Attempts
 from app.limits import Limits, Payer, PayerKind
 from app.local.servers import ServerUrls
@@ -23,12 +24,16 @@ HERE, THERE = (Payer(PayerKind.ADDRESS, host) for host in ("192.0.2.1", "192.0.2
 
 
 def throttle(redis: QuickRedis | None, **limits: int) -> Throttle:
-    settings = Settings(redis_url=SecretStr("redis://given"), **limits)
+    settings = Settings(
+        database_url=SecretStr("postgresql://given"), redis_url=SecretStr("redis://given"), **limits
+    )
     return Throttle(redis, Limits.of(settings), Metrics())
 
 
 @pytest.fixture
-async def redis(servers: ServerUrls) -> AsyncIterator[QuickRedis]:
+async def redis(servers: ServerUrls, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuickRedis]:
+    # On a busy machine a Valkey that is there may take longer than requests would wait.
+    monkeypatch.setattr(quick_redis, "PATIENCE_SECONDS", 10.0)
     redis = QuickRedis(servers.redis)
     await redis.client.flushdb()
     yield redis
