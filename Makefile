@@ -13,7 +13,8 @@ comma  := ,
 
 .DEFAULT_GOAL := help
 .PHONY: help up run_api import_events test test-slow test-openapi soak benchmark benchmark_func bench-full benchmark-page \
-        bench-ingest bench-http bench-access bench-mirror bench-mirror-growth mirror-figures docs lint format lock clean
+        bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
+        mirror-figures notebooks docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +69,9 @@ bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the
 bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
 	$(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
 
+bench-library: $(VENV)/.dev  ## Measure Python's answers from a Parquet file of ten million events (BENCHMARK_EVENTS)
+	$(BIN)/python -m benchmarks.library
+
 bench-access: $(VENV)/.dev  ## Measure what it adds to a request to know who calls, and to charge them
 	$(BIN)/python -m benchmarks.access
 
@@ -79,6 +83,10 @@ bench-mirror-growth: $(VENV)/.dev  ## Measure how the mirror's answers grow from
 
 mirror-figures: $(VENV)/.dev  ## Write docs/mirror-figures.md from the published runs
 	$(BIN)/python -m benchmarks.mirror.page benchmarks/results/published-*.json > docs/mirror-figures.md
+
+notebooks: $(VENV)/.dev  ## Run the notebooks anew and draw the README's heat map (beside a running make up)
+	$(BIN)/jupyter execute --inplace docs/notebooks/*.ipynb
+	$(BIN)/python -c 'from analytics import Analytics; Analytics.from_csv("app/local/sample/rete_ecom.csv.gz").retention().save("docs/retention.svg")'
 
 docs: $(VENV)/.dev  ## Write the pages that come from the code
 	$(BIN)/python -m app.cli.reference > docs/cli.md

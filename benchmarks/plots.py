@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from benchmarks.markdown import milliseconds
 from benchmarks.ways import NAMES
 
 COLOURS = ("#5b6b7b", "#b0803a", "#4f9d8f", "#14665b", "#c7b48a", "#a9b4c0")
@@ -14,7 +15,7 @@ COLOURS = ("#5b6b7b", "#b0803a", "#4f9d8f", "#14665b", "#c7b48a", "#a9b4c0")
 def questions_plot(medians: dict[tuple[int, str, str], float]) -> alt.HConcatChart:
     """Bars by question and way, a column for each number of events; milliseconds, logarithmic."""
     rows = [
-        {"size": size, "question": question, "way": way, "ms": ms, "text": f"{ms:,.3g}"}
+        {"size": size, "question": question, "way": way, "ms": ms, "text": milliseconds(ms)}
         for (size, question, way), ms in medians.items()
     ]
     sizes = sorted({size for size, _, _ in medians})

@@ -1,8 +1,10 @@
-"""A run of benchmarks as a page."""
+"""docs/benchmarks.md says what the published run found."""
 
 from __future__ import annotations
 
-from benchmarks.page import page
+import orjson
+
+from benchmarks.page import PAGE, PUBLISHED, http, medians, page
 
 
 def a_case(about: str, median: float, **extra: object) -> dict[str, object]:
@@ -43,3 +45,12 @@ def test_a_machine_that_others_used_is_not_called_quiet() -> None:
     assert "not quiet" not in page(run)
     run["benchmarks"][2]["extra_info"]["others_busy"] = [0.7]  # type: ignore[index]
     assert "not quiet" in page(run)
+
+
+def test_the_page_says_what_the_published_run_found() -> None:
+    run = orjson.loads(PUBLISHED.read_bytes())
+    assert medians(run)
+    assert http(run)
+    assert PAGE.read_text() == page(run), (
+        "run: make benchmark-page RUN=benchmarks/results/benchmark.json"
+    )
