@@ -11,6 +11,8 @@ Known defects that the settings here avoid, all in DuckDB 1.5.5 or its Postgres 
   over several connections (duckdb-postgres 527). So a scan here is one COPY on one connection, and
   a test counts the scans. It is no slower: of 10M events all arrive in the same time, and a week's
   in 0.2 s instead of 0.7, for Postgres may use its index again.
+- Rows of a large INSERT are seen by every transaction for a moment before they are committed; the
+  mirror reads again what such a commit has overtaken (`analytics.mirror.store`).
 - `common_subplan` merges arms of a UNION ALL that differ (duckdb 25819).
 """
 

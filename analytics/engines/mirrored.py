@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
@@ -25,7 +25,7 @@ from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
 from analytics.engines.seen import Seen, find_changes, first_seen, last_seen
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.mirror.calendars import Calendar, of_project
-from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
+from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.look import TailTooLong, look
 from analytics.mirror.plan import age
@@ -47,6 +47,7 @@ MOST_BITS: Final = 2**29
 """For all periods of a question, in each thread: 64 MiB. Past that users are hashed."""
 
 _LARGEST_KEY: Final = "select coalesce(max(user_key), 0) from users"
+_TRIES: Final = 3
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
 
@@ -88,11 +89,11 @@ class MirrorEngine:
         """
         started = perf_counter()
         try:
-            return self._answer(question, freshness, started)
+            return self._answer_in_the_end(question, freshness, started)
         except TailTooLong:
             with self._explained(self._keeper.store()):
                 self._keeper.sync()
-            return self._answer(question, freshness, started)
+            return self._answer_in_the_end(question, freshness, started)
 
     def version(self, question: Question[Any]) -> Meta | None:
         """See `Engine.version`."""
@@ -127,6 +128,15 @@ class MirrorEngine:
     def close(self) -> None:
         """See `Engine.close`; the keeper stays open."""
         self._lookers.shutdown()
+
+    def _answer_in_the_end(
+        self, question: Question[RowT_co], freshness: Freshness, started: float
+    ) -> Answer[RowT_co]:
+        """The answer of the first try that no large commit has overtaken."""
+        for _ in range(_TRIES - 1):
+            with suppress(Overtaken):
+                return self._answer(question, freshness, started)
+        return self._answer(question, freshness, started)
 
     def _answer(
         self, question: Question[RowT_co], freshness: Freshness, started: float

@@ -8,6 +8,7 @@ table costs about a second for five million rows, so it waits until a good part 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from analytics.mirror.store import Cursor, Store
@@ -15,6 +16,7 @@ from analytics.mirror.store import Cursor, Store
 USER_DAYS_SHARE, LEAST_USER_DAYS = 0.5, 500_000
 REMOVED_SHARE, LEAST_REMOVED = 0.2, 100_000
 
+TIMEOUT: Final = timedelta(seconds=30)
 _SIZES: Final = """/* tidemark mirror sizes */
 select
     (select estimated_size from duckdb_tables() where table_name = 'user_days') as user_days,
@@ -45,20 +47,27 @@ def compact(store: Store, piled: Piled) -> bool:
     Raises:
         MirrorBroken, MirrorUnavailable: see `Store.writing`; nothing is lost.
     """
-    with store.writing() as cursor:
+    if piled.user_days <= LEAST_USER_DAYS and piled.removed <= LEAST_REMOVED:
+        return False
+    with store.reading(TIMEOUT) as (cursor, _):
         row = cursor.execute(_SIZES).fetchone()
-        assert row is not None  # noqa: S101 - a select without from has one row
-        user_days, events = row
-        done = False
-        if piled.user_days > max(LEAST_USER_DAYS, USER_DAYS_SHARE * user_days):
+    assert row is not None  # noqa: S101 - a select without from has one row
+    user_days, events = row
+    many_days = piled.user_days > max(LEAST_USER_DAYS, USER_DAYS_SHARE * user_days)
+    many_removed = piled.removed > max(LEAST_REMOVED, REMOVED_SHARE * events)
+    if not many_days and not many_removed:
+        return False
+    with store.writing(large=True) as cursor:
+        if many_days:
             _rewrite(cursor, "user_days", _USER_DAYS)
-            piled.user_days, done = 0, True
-        if piled.removed > max(LEAST_REMOVED, REMOVED_SHARE * events):
+        if many_removed:
             _rewrite(cursor, "events", _EVENTS)
-            piled.removed, done = 0, True
-    if done:
-        store.checkpoint()
-    return done
+    if many_days:
+        piled.user_days = 0
+    if many_removed:
+        piled.removed = 0
+    store.checkpoint()
+    return True
 
 
 def _rewrite(cursor: Cursor, table: str, statement: str) -> None:

@@ -2,6 +2,7 @@
 
     Transient
     └── MirrorUnavailable      not now: it is being built, or too far behind
+        ├── Overtaken          what was read is void; to read again is enough
         └── MirrorBroken       never again: the file has to be thrown away and built anew
             └── HistoryBroken  because Postgres may not be the one it was built from
 
@@ -22,6 +23,15 @@ class MirrorUnavailable(Transient):
         """Take the whole message, and the cause as one word."""
         super().__init__(message)
         self.cause = cause
+
+
+class Overtaken(MirrorUnavailable):
+    """A large sync came while the mirror was read; ask again."""
+
+    code = "mirror_overtaken"
+
+    def __init__(self) -> None:
+        super().__init__(cause="overtaken")
 
 
 class MirrorBroken(MirrorUnavailable):

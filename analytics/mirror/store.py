@@ -7,7 +7,7 @@ file is thrown away. DuckDB's own write-ahead log makes each transaction hold or
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ import duckdb
 
 from analytics.duck import DuckLimits, deadline, lock_down, open_database, transaction
 from analytics.errors import DeadlineExceeded
-from analytics.mirror.errors import MirrorBroken, MirrorUnavailable
+from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History
 from analytics.mirror.layout import FORMAT, LAYOUT
 from analytics.mirror.state import State
@@ -82,6 +82,8 @@ class Store:
         self._users = 0
         self._closing = False
         self._commits = _Commits()
+        self._large_commit = Lock()
+        self._large_commits = 0
 
     @classmethod
     def create(cls, path: Path, spill: Path, limits: DuckLimits) -> Self:
@@ -135,15 +137,36 @@ class Store:
             DeadlineExceeded: the block took longer than `limit`.
             MirrorBroken: the file can't be read.
             MirrorUnavailable: memory or disk did not suffice, or the file is closed already.
+            Overtaken: what was read in the block is not to be believed; read again.
         """
         with (
             self._used(),
+            self._not_overtaken(),
             self._explained(limit),
             closing(self._database.cursor()) as cursor,
         ):
             before = self._commits
             with transaction(cursor), deadline(cursor, limit):
                 yield cursor, self._seen_state(cursor, before)
+
+    @contextmanager
+    def _not_overtaken(self) -> Iterator[None]:
+        """See to it that no large commit comes while the block reads; one under way is waited for.
+
+        Of a transaction that adds a row group or more to a table, or the first rows to an empty
+        one, every other transaction sees these rows for a moment, before they are committed
+        (DuckDB 1.5.5 moves them into the table first, and says whose they are afterwards).
+        """
+        with self._large_commit:
+            before = self._large_commits
+        try:
+            yield
+        except (duckdb.Error, MirrorUnavailable) as error:
+            if self._large_commits != before:
+                raise Overtaken from error
+            raise
+        if self._large_commits != before:
+            raise Overtaken
 
     def _seen_state(self, cursor: Cursor, before: _Commits) -> State:
         """The state that a transaction sees which was begun after the look at `before`."""
@@ -184,8 +207,10 @@ class Store:
             return rows if self._commits is before else None
 
     @contextmanager
-    def writing(self) -> Iterator[Cursor]:
+    def writing(self, *, large: bool = False) -> Iterator[Cursor]:
         """A cursor in the one transaction that writes, committed behind the block.
+
+        `large` says that a table may get a row group or more, or its first rows.
 
         Raises:
             MirrorBroken: the file can't be written any more.
@@ -196,7 +221,9 @@ class Store:
             try:
                 yield cursor
                 self._commits = _Commits(under_way=True)
-                cursor.execute("commit")
+                with self._large_commit if large else nullcontext():
+                    self._large_commits += large
+                    cursor.execute("commit")
             except BaseException:
                 _roll_back(cursor)
                 raise

@@ -39,6 +39,8 @@ ROWS_BY_INDEX: Final = 300_000
 MOST_ROWS: Final = 3_000_000
 MOST_REMOVALS: Final = 1_000_000
 PAGES_AT_ONCE: Final = 4_000
+# A little less than a row group, which has 122,880 rows; see Store.reading.
+LARGE: Final = 100_000
 TIMEOUT: Final = timedelta(minutes=10)
 _REMOVALS_WITHIN: Final = """/* tidemark mirror removals */
 select count(*) from (
@@ -46,6 +48,7 @@ select count(*) from (
     where removed_xid >= %(since)s::text::xid8 and removed_xid < %(before)s::text::xid8
     limit %(most)s
 ) as found"""
+_IS_EMPTY: Final = "select not exists (select 1 from events)"
 # One a sync, while a transaction stays open: an hour's.
 MARKS_KEPT: Final = 3_600
 _MERGED_TABLES: Final = ("type_counts", "cohort_counts", "active_counts")
@@ -110,6 +113,7 @@ class Syncer:
         self._store.require_present()
         with self._store.reading(TIMEOUT) as (cursor, state):
             before = calendars.known(cursor)
+            empty = cursor.execute(_IS_EMPTY).fetchone() == (True,)
         found = _read(self._sessions, state)
         as_of = self._settled_at(found.facts) or state.as_of
         stale = _stale(before, found)
@@ -118,7 +122,8 @@ class Syncer:
         passed = found.removals_above > 0 and found.facts.xmin > state.horizon
         if rows or removals or stale or passed:
             state = replace(_advanced(self._sessions, state, found.facts), as_of=as_of)
-            with self._store.writing() as cursor:
+            large = empty or bool(stale) or rows + removals >= LARGE
+            with self._store.writing(large=large) as cursor:
                 user_days = _apply(cursor, before, found)
                 _recalculate(cursor, stale, found.facts.xmin)
                 write_state(cursor, state)
