@@ -6,7 +6,7 @@ The truth has null where a week lies past the data's last one; those cells aren'
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import date
 from functools import cache
 from typing import Any
@@ -64,10 +64,11 @@ def loaded(
 
     @cache
     def by_file(project: Project) -> FileEngine:
-        return file_engine(event_table(events[project.id]), project)
+        return files.enter_context(closing(file_engine(event_table(events[project.id]), project)))
 
     folder = tmp_path_factory.mktemp("mirrors")
     with (
+        ExitStack() as files,
         closing(Mirrored(module_database, folder / "half")) as half,
         closing(Mirrored(module_database, folder / "whole")) as whole,
         Engines.connect(module_database.reader) as engines,
@@ -88,7 +89,6 @@ def loaded(
             "attached": lambda asked: engines.answer(asked, "attached").rows,
             "file": lambda asked: by_file(asked.project).answer(asked).rows,
         }
-        by_file.cache_clear()
 
 
 def project(
