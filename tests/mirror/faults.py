@@ -56,9 +56,9 @@ def struck(fault: Fault) -> Iterator[None]:
     release = lease.release
 
     @contextmanager
-    def watched_writing(self: Store) -> Iterator[Any]:
+    def watched_writing(self: Store, *, large: bool = False) -> Iterator[Any]:
         fault.step()
-        with writing(self) as cursor:
+        with writing(self, large=large) as cursor:
             yield _Watched(cursor, fault)
             fault.step()
         fault.step()
