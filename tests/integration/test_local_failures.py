@@ -69,8 +69,11 @@ def test_a_server_that_dies_is_noticed(home: Home, name: str) -> None:
 def main_processes(home: Home, name: str) -> set[int]:
     """The process of a server that its owner started, and no child of that."""
     if name == "Postgres":
-        return set(_by_command_line("postgres", home.postgres / "data"))
-    return set(_by_command_line("valkey-server", home.valkey))
+        parents = _by_command_line("postgres", home.postgres / "data")
+    else:
+        parents = _by_command_line("valkey-server", home.valkey)
+    # A child that was forked just now still goes by its parent's command line.
+    return {pid for pid, parent in parents.items() if parent not in parents}
 
 
 def test_a_server_that_hangs_is_killed_in_the_end(home: Home) -> None:
