@@ -21,13 +21,13 @@ from typing import Final
 from uuid import uuid4
 
 import pyarrow as pa
-from psycopg import sql
 
 from analytics.mirror import calendars, changes, lease, rollups
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import SCHEMA, Connection, read
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
 from analytics.mirror.history import Facts, snapshot
+from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
 from analytics.mirror.store import Cursor, Store, write_state
 from analytics.sessions import Sessions
@@ -144,10 +144,7 @@ class Syncer:
 
 
 def _read(sessions: Sessions, state: State) -> _Read:
-    size = sql.SQL(statement("sync", "tail_size")).format(
-        horizon=sql.Literal(state.horizon), project_id=sql.Literal(0),
-        most=sql.Literal(ROWS_BY_INDEX + 1),
-    )  # fmt: skip
+    size = tail_size(state.horizon, 0, ROWS_BY_INDEX + 1)
     with snapshot(sessions, state.mirror_id, TIMEOUT, size) as (connection, facts, [sizes]):
         check(facts, state)
         span = {"since": state.horizon, "before": facts.xmin}
