@@ -26,10 +26,10 @@ from uuid import UUID
 
 from psycopg import sql
 
+from analytics.mirror import prepared
 from analytics.mirror.columns import Connection
 from analytics.mirror.errors import HistoryBroken, MirrorUnavailable
 from analytics.sessions import Sessions
-from analytics.sql import statement
 
 TRIGGERS: Final = 4
 
@@ -42,6 +42,7 @@ set local statement_timeout = {milliseconds};
 set local enable_seqscan = off;
 set local max_parallel_workers_per_gather = 0;
 set local jit = off;
+set local plan_cache_mode = force_generic_plan;
 lock table events in access share mode"""
 
 
@@ -93,8 +94,9 @@ def snapshot(
     """
     milliseconds = max(1, round(timeout.total_seconds() * 1000))
     begin = sql.SQL(_BEGIN).format(milliseconds=sql.Literal(milliseconds))
-    history = sql.SQL(statement("sync", "history")).format(mirror_id=sql.Literal(mirror_id))
+    history = prepared.history(mirror_id)
     with sessions.connection() as connection:
+        prepared.prepare(connection)
         try:
             cursor = connection.execute(sql.SQL(";\n").join([begin, history, *more]))
             found = [row for result in cursor.results() for row in _rows(result)]

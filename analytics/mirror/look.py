@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
-from psycopg import sql
 
 from analytics.mirror.columns import SCHEMA, Connection, read
 from analytics.mirror.errors import MirrorUnavailable
 from analytics.mirror.history import snapshot
+from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
 from analytics.sessions import Sessions
-from analytics.sql import statement
 
 MOST_EVENTS: Final = 200_000
 """A longer tail, of all projects together, is not looked through: sync first, or ask elsewhere."""
@@ -79,11 +78,7 @@ def look(sessions: Sessions, state: State, project_id: int, timeout: timedelta) 
         TailTooLong: more than MOST_EVENTS came or went, of all projects together.
         psycopg.Error: what Postgres says.
     """
-    size = sql.SQL(statement("sync", "tail_size")).format(
-        horizon=sql.Literal(state.horizon),
-        project_id=sql.Literal(project_id),
-        most=sql.Literal(MOST_EVENTS + 1),
-    )
+    size = tail_size(state.horizon, project_id, MOST_EVENTS + 1)
     with snapshot(sessions, state.mirror_id, timeout, size) as (connection, facts, [sizes]):
         check(facts, state)
         all_rows, rows, all_removals, removals = sizes
