@@ -21,7 +21,7 @@ from ingest.commit import AWAY
 _CONNECTIONS: Final = 2
 
 
-class Found(asyncpg.Record):
+class Found(asyncpg.Record):  # type: ignore[misc] # asyncpg says nothing of its types
     """A row whose columns are attributes, as SQLAlchemy's are."""
 
     def __getattr__(self, name: str) -> Any:
