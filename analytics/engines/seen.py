@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from analytics.duck import written
 from analytics.mirror import changes
+from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.look import Look
 from analytics.mirror.state import State
@@ -24,11 +25,11 @@ from analytics.project import Project
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
 _GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
-_CHANGES: Final[Mapping[str, Callable[[Cursor, Sequence[str]], None]]] = {
+_CHANGES: Final[Mapping[str, Callable[[Cursor, Batch, Sequence[str]], pa.Table]]] = {
     "active_changes": changes.find_active_changes,
     "cohort_changes": changes.find_cohort_changes,
-    "type_changes": lambda cursor, _: changes.find_type_changes(cursor),
-    "changed": lambda cursor, _: changes.find_changed(cursor),
+    "type_changes": lambda cursor, batch, _: changes.find_type_changes(cursor, batch),
+    "changed": lambda cursor, batch, _: changes.find_changed(cursor, batch),
 }
 
 
@@ -102,15 +103,12 @@ def find_changes(cursor: Cursor, seen: Seen, project: Project, sql: str) -> None
     """
     grains = sorted(set(_GRAIN.findall(sql)))
     named = [table for table in _CHANGES if re.search(rf"\b{table}\b", sql)]
-    for table in named:
-        if (table, *grains) in seen.found:
-            cursor.register(table, seen.found[table, *grains])
     missing = [table for table in named if (table, *grains) not in seen.found]
-    if not missing:
-        return
-    assert seen.look is not None  # noqa: S101 - the caller has looked
-    zones = {int(project.id): (seen.calendar or DEFAULT).timezone}
-    with changes.registered(cursor, seen.look.added(), seen.look.removed(), zones):
+    if missing:
+        assert seen.look is not None  # noqa: S101 - the caller has looked
+        calendars = {int(project.id): seen.calendar or DEFAULT}
+        batch = Batch.of(seen.look.added(), seen.look.removed(), calendars)
         for table in missing:
-            _CHANGES[table](cursor, grains)
-            seen.found[table, *grains] = cursor.execute(f"from {table}").to_arrow_table()
+            seen.found[table, *grains] = _CHANGES[table](cursor, batch, grains)
+    for table in named:
+        cursor.register(table, seen.found[table, *grains])

@@ -18,7 +18,8 @@ import psycopg
 import pyarrow as pa
 
 from analytics.duck import DuckLimits
-from analytics.mirror import calendars, changes, lease, rollups
+from analytics.mirror import calendars, lease, rollups
+from analytics.mirror.batch import with_days
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import Connection, read
 from analytics.mirror.history import snapshot
@@ -115,4 +116,4 @@ def _take_in(
         projects.setdefault(project_id, wanted.get(project_id, DEFAULT))
     zones = {project_id: calendar.timezone for project_id, calendar in projects.items()}
     with store.writing() as cursor:
-        take_in(cursor, changes.with_days(part, zones))
+        take_in(cursor, with_days(part, zones))

@@ -1,159 +1,282 @@
 """What added and removed events do to the counts: one algorithm, for sync and question alike.
 
-A batch holds events that came (sign 1) and events that went (sign -1). From it and the roll-ups of
-the file follow the changes of every count, as temporary tables:
+A `Batch` holds events that came and events that went. The file says who its people are there, and
+how many events each had on the days that matter; everything else is arithmetic on columns. What
+comes of it are the changes of every count, as Arrow tables:
 
-    keys           (person, project_id, user_key, first_day)               who they are in the file
-    pairs          (project_id, user_key, first_day, day, events)          a user's days
-    people         (project_id, user_key, first_day, moves, since)         how far to look back
-    days           (project_id, user_key, first_day, day, before, after)   all that is looked at
-    first_days     (project_id, user_key, before, after)                   which cohort
     active_changes (project_id, grain, period, users)                      numbers of users
     cohort_changes (project_id, grain, cohort, period, users)              numbers of users
     type_changes   (project_id, day, event_type, events)                   numbers of events
     changed        (project_id, user_key, event_type, us, sign)            the events, by keys
 
-A question adds the last four to what the file says; the sync writes them into the file. So what a
-question sees of the tail and what the next sync makes of it can't differ.
+A question adds them to what the file says; the sync writes them into the file. So what a question
+sees of the tail and what the next sync makes of it can't differ.
+
+Why not SQL, as elsewhere: a batch has few people, mostly hundreds, and a statement with a join or
+two takes DuckDB two milliseconds of preparation whatever it joins. Ten of them were two thirds of
+what a question with ten thousand new rows took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics.duck import written
+from analytics.mirror.batch import Batch, PersonDays, coded, decoded, first_of_each
 from analytics.mirror.errors import MirrorBroken
-from analytics.mirror.local_days import local_days
+from analytics.mirror.periods import Integers, periods
 from analytics.mirror.store import Cursor
 from analytics.sql import statement
 
-BATCH: Final = pa.schema(
-    {
-        "project_id": pa.int32(),
-        "person": pa.int32(),
-        "event_type": pa.string(),
-        "us": pa.int64(),
-        "day": pa.int32(),
-        "sign": pa.int64(),
-    }
-)
+# A day behind all days, for people without events.
+NEVER: Final = 2**31 - 1
+_PEOPLE: Final = "/* tidemark mirror people */ select person, user_key, first_day from people"
 
-GRAINS: Final = ("day", "week", "month")
 
-# Written out, it lets DuckDB skip row groups; a subquery in its place would not.
-_SINCE: Final = (
-    "select coalesce(min(case when moves then -2147483648 else since end), 0) from people"
-)
-_IMPOSSIBLE: Final = "select count(*) from days where before < 0 or after < 0"
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Who a batch's people are in the file, by number.
+
+    Attributes:
+        keys: of users; of somebody whom the dictionary lacks a negative one, for this batch only.
+        first_days: the first day with an event, or NEVER.
+    """
+
+    keys: Integers
+    first_days: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days of a batch's people that had events before it, or have some after it.
+
+    All days, of people whose first day may move; of others only those in periods that change.
+    """
+
+    batch: Batch
+    known: Keys
+    before: PersonDays
+    after: Integers
+
+    def first_days(self) -> Integers:
+        """The first day of each person after the batch, or NEVER.
+
+        Somebody of whom only some days were looked at keeps the first day.
+        """
+        has_events = self.after > 0
+        people, days = self.before.people[has_events], self.before.days[has_events]
+        found = np.full(len(self.known.keys), NEVER, np.int64)
+        starts = first_of_each(people)
+        found[people[starts]] = days[starts]
+        return np.where(_moves(self.batch, self.known), found, self.known.first_days)
+
+    def cohorts(self) -> pa.Table:
+        """Whose first day changes: user_key, after integer, null for people without events."""
+        after = self.first_days()
+        moved = np.flatnonzero(after != self.known.first_days)
+        return pa.table(
+            {
+                "user_key": _int32(self.known.keys[moved]),
+                "after": _int32(after[moved], mask=after[moved] == NEVER),
+            }
+        )
+
+    def user_days(self) -> pa.Table:
+        """By how many events each user's days change: project_id, day, user_key, events."""
+        people, days, before = self.before
+        changed = np.flatnonzero(self.after != before)
+        return pa.table(
+            {
+                "project_id": _int32(self.batch.people.projects[people[changed]]),
+                "day": _int32(days[changed]),
+                "user_key": _int32(self.known.keys[people[changed]]),
+                "events": pa.array((self.after - before)[changed]),
+            }
+        )
+
+    def active_changes(self, grains: Sequence[str]) -> pa.Table:
+        """By how much the numbers of users change in each period; changes of 0 are absent."""
+        found = []
+        for grain in grains:
+            people, period, had, has = self._periods(grain)
+            differ = np.flatnonzero(had != has)
+            of_projects = self.batch.people.projects[people[differ]]
+            users = has[differ].astype(np.int64) - had[differ]
+            found.append(_summed(grain, users, project_id=of_projects, period=period[differ]))
+        return pa.concat_tables(found)
+
+    def cohort_changes(self, grains: Sequence[str]) -> pa.Table:
+        """By how much the numbers of users change, of each cohort in each period.
+
+        A period that was looked at only in part counts the same before and after.
+        """
+        before, after = self.known.first_days, self.first_days()
+        found = []
+        for grain in grains:
+            people, period, had, has = self._periods(grain)
+            changed = (had != has) | (before != after)[people]
+            left, joined = np.flatnonzero(changed & had), np.flatnonzero(changed & has)
+            rows = np.concatenate([left, joined])
+            firsts = np.concatenate([before[people[left]], after[people[joined]]])
+            cohorts = periods(grain, firsts, self.batch.people.shifts[people[rows]])
+            users = np.repeat(np.array([-1, 1]), [len(left), len(joined)])
+            of_projects = self.batch.people.projects[people[rows]]
+            found.append(
+                _summed(grain, users, project_id=of_projects, cohort=cohorts, period=period[rows])
+            )
+        return pa.concat_tables(found)
+
+    def _periods(
+        self, grain: str
+    ) -> tuple[Integers, Integers, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Each person's periods: who, which, and whether there were and are events in it."""
+        people, days, before = self.before
+        of_days = periods(grain, days, self.batch.people.shifts[people])
+        codes = coded(people, of_days)
+        starts = first_of_each(codes)
+        if not len(starts):
+            none = np.empty(0, np.bool_)
+            return people, of_days, none, none
+        had = np.logical_or.reduceat(before > 0, starts)
+        has = np.logical_or.reduceat(self.after > 0, starts)
+        return people[starts], of_days[starts], had, has
+
+
+def find_keys(cursor: Cursor, batch: Batch, grains: Sequence[str] = ()) -> Keys:
+    """Who the people of the batch are in the file, and its temporary table `people` of them.
+
+    `since` in there is how far back one has to look: an event changes the periods of `grains` that
+    it lies in and no others, unless it is before a user's first day, or was removed from that: then
+    the user may move to another cohort. There is no day of the user before that one, so all are
+    looked at.
+    """
+    people = batch.people
+    names = pa.table(
+        {
+            "person": _int32(np.arange(len(people.names))),
+            "project_id": _int32(people.projects),
+            "user_id": people.names,
+            "since": _int32(_since(batch, grains)),
+        }
+    )
+    with registered(cursor, names=names):
+        cursor.execute(statement("sync", "people"))
+    found = cursor.execute(_PEOPLE).to_arrow_table()
+    keys = -1 - np.arange(len(people.names), dtype=np.int64)
+    first_days = np.full(len(keys), NEVER, np.int64)
+    persons = found["person"].to_numpy()
+    keys[persons] = found["user_key"].to_numpy()
+    first_days[persons] = found["first_day"].to_numpy()
+    return Keys(keys, first_days)
+
+
+def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
+    """All that the counts of users by these grains depend on.
+
+    Raises:
+        MirrorBroken: the roll-ups say less than what was removed.
+    """
+    known = find_keys(cursor, batch, grains)
+    # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
+    since = _since(batch, grains).min(initial=NEVER)
+    days = written(statement("sync", "days"), {"since": int(since)})
+    found = cursor.execute(days).to_arrow_table()
+    codes = coded(found["person"].to_numpy().astype(np.int64), found["day"].to_numpy())
+    all_codes = np.union1d(codes, batch.sums.codes)
+    before, change = np.zeros((2, len(all_codes)), np.int64)
+    before[np.searchsorted(all_codes, codes)] = found["events"].to_numpy()
+    change[np.searchsorted(all_codes, batch.sums.codes)] = batch.sums.events
+    after = before + change
+    _require_possible(before, after)
+    return Days(batch, known, PersonDays(*decoded(all_codes), before), after)
+
+
+def find_active_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
+    """See `Days.active_changes`, and `find_days` for the errors."""
+    return find_days(cursor, batch, grains).active_changes(grains)
+
+
+def find_cohort_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
+    """See `Days.cohort_changes`, and `find_days` for the errors."""
+    return find_days(cursor, batch, grains).cohort_changes(grains)
+
+
+def find_type_changes(cursor: Cursor, batch: Batch) -> pa.Table:
+    """By how many events of each type each local day changes; changes of 0 are absent."""
+    with registered(cursor, batch=batch.events):
+        return cursor.execute(statement("sync", "type_changes")).to_arrow_table()
+
+
+def find_changed(cursor: Cursor, batch: Batch) -> pa.Table:
+    """The events themselves, for raw columns, which need each one's instant."""
+    keys = find_keys(cursor, batch).keys
+    return pa.table(
+        {
+            "project_id": batch.events["project_id"],
+            "user_key": _int32(keys[batch.person_of_each]),
+            "event_type": batch.events["event_type"],
+            "us": batch.events["occurred_at"].cast(pa.int64()),
+            "sign": batch.events["sign"],
+        }
+    )
 
 
 @contextmanager
-def registered(
-    cursor: Cursor, added: pa.Table, removed: pa.Table, zones: Mapping[int, str]
-) -> Iterator[None]:
-    """Events that came and that went, in any schema that holds `look.SEEN`, for the block's length.
-
-    As the relations `batch`, in BATCH, and `names` (person integer, project_id integer, user_id
-    varchar), its people by number. `zones` names the time zone of every project among them.
-    """
-    parts = [
-        with_days(events, zones).append_column("sign", _constant(sign, len(events)))
-        for events, sign in ((added, 1), (removed, -1))
-    ]
-    columns = ["project_id", "user_id", "event_type", "occurred_at", "day", "sign"]
-    table = pa.concat_tables([part.select(columns) for part in parts]).combine_chunks()
-    people, names = _numbered(table["project_id"], table["user_id"])
-    instants = table["occurred_at"].cast(pa.int64())
-    batch = table.append_column("person", people).append_column("us", instants)
-    cursor.register("batch", batch.select(BATCH.names).cast(BATCH))
-    cursor.register("names", names)
+def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
+    """Tables of Arrow as relations of these names, for the length of the block."""
+    for name, table in relations.items():
+        cursor.register(name, table)
     try:
         yield
     finally:
-        cursor.unregister("batch")
-        cursor.unregister("names")
+        for name in relations:
+            cursor.unregister(name)
 
 
-def _numbered(projects: pa.ChunkedArray, users: pa.ChunkedArray) -> tuple[pa.Array, pa.Table]:
-    """A number for each row's project and user, from 0, and the table of these numbers."""
-    encoded = users.combine_chunks().dictionary_encode()
-    owners, codes = projects.to_numpy().astype(np.int64), encoded.indices.to_numpy()
-    distinct = np.arange(len(encoded.dictionary), dtype=np.int64)
-    if len(owners) and (owners == owners[0]).all():
-        distinct |= owners[0] << 32
-    else:
-        distinct, codes = np.unique(owners << 32 | codes, return_inverse=True)
-    names = {
-        "person": pa.array(np.arange(len(distinct), dtype=np.int32)),
-        "project_id": pa.array((distinct >> 32).astype(np.int32)),
-        "user_id": encoded.dictionary.take(pa.array(distinct & 0xFFFFFFFF)),
-    }
-    return pa.array(codes.astype(np.int32)), pa.table(names)
-
-
-def with_days(events: pa.Table, zones: Mapping[int, str]) -> pa.Table:
-    """The events with a column `day`: the local day, as a number, in their project's zone."""
-    projects = events["project_id"].to_numpy()
-    us = events["occurred_at"].cast(pa.int64()).to_numpy()
-    days = np.zeros(len(events), np.int64)
-    for zone in {zones[int(project)] for project in np.unique(projects)}:
-        of_zone = [project for project, name in zones.items() if name == zone]
-        chosen = np.isin(projects, of_zone)
-        days[chosen] = local_days(zone, us[chosen])
-    return events.append_column("day", pa.array(days.astype(np.int32)))
-
-
-def find_active_changes(cursor: Cursor, grains: Sequence[str]) -> None:
-    """From what is `registered`: pairs, people, days and active_changes, for periods of `grains`.
-
-    Raises:
-        MirrorBroken: the roll-ups say less than what was removed.
-    """
-    _find_days(cursor, grains)
-    _execute(cursor, "active_changes", grains=grains)
-
-
-def find_cohort_changes(cursor: Cursor, grains: Sequence[str]) -> None:
-    """From what is `registered`: pairs, people, days, first_days and cohort_changes.
-
-    Raises:
-        MirrorBroken: the roll-ups say less than what was removed.
-    """
-    _find_days(cursor, grains)
-    _execute(cursor, "first_days")
-    _execute(cursor, "cohort_changes", grains=grains)
-
-
-def _find_days(cursor: Cursor, grains: Sequence[str]) -> None:
-    _execute(cursor, "keys")
-    _execute(cursor, "pairs")
-    _execute(cursor, "people", grains=grains)
-    since = cursor.execute(_SINCE).fetchone()
-    assert since is not None  # noqa: S101 - an aggregate without groups has one row
-    _execute(cursor, "days", since=since[0])
-    if cursor.execute(_IMPOSSIBLE).fetchone() != (0,):
+def _require_possible(before: Integers, after: Integers) -> None:
+    if (before < 0).any() or (after < 0).any():
         raise MirrorBroken("more events were removed than the roll-ups hold", cause="mismatch")
 
 
-def find_type_changes(cursor: Cursor) -> None:
-    """From what is `registered`: type_changes."""
-    _execute(cursor, "type_changes")
+def _moves(batch: Batch, known: Keys) -> npt.NDArray[np.bool_]:
+    """Whose first day may be another after the batch."""
+    people, days, events = batch.sums
+    earlier = days < known.first_days[people]
+    removed = (days == known.first_days[people]) & (events < 0)
+    moves = np.zeros(len(known.keys), np.bool_)
+    moves[people[earlier | removed]] = True
+    return moves
 
 
-def find_changed(cursor: Cursor) -> None:
-    """From what is `registered`: changed."""
-    _execute(cursor, "keys")
-    _execute(cursor, "changed")
+def _since(batch: Batch, grains: Sequence[str]) -> Integers:
+    """How far back to look, by person: the first day of all periods with a change; else NEVER."""
+    people, days, _ = batch.sums
+    starts = first_of_each(people)
+    people, days = people[starts], days[starts]
+    since = np.full(len(batch.people.names), NEVER, np.int64)
+    since[people] = days
+    for grain in grains:
+        of_days = periods(grain, days, batch.people.shifts[people])
+        since[people] = np.minimum(since[people], of_days)
+    return since
 
 
-def _execute(cursor: Cursor, name: str, **values: int | Sequence[str]) -> None:
-    cursor.execute(written(statement("sync", name), values))
+def _summed(grain: str, users: Integers, **columns: Integers) -> pa.Table:
+    """Rows of `columns` as integers, with the sum of `users` for each; sums of 0 are absent."""
+    names = list(columns)
+    rows = pa.table({name: _int32(each) for name, each in columns.items()} | {"users": users})
+    sums = rows.group_by(names, use_threads=False).aggregate([("users", "sum")])
+    sums = sums.filter(pc.not_equal(sums["users_sum"], 0)).rename_columns([*names, "users"])
+    return sums.add_column(1, "grain", pa.repeat(pa.scalar(grain), len(sums)))
 
 
-def _constant(value: int, rows: int) -> pa.Array:
-    return pa.array(np.full(rows, value, np.int64))
+def _int32(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    return pa.array(values.astype(np.int32), mask=mask)

@@ -25,7 +25,7 @@ def local_days(zone_name: str, us: Integers) -> Integers:
     reaches, the nearest offset inside counts.
     """
     seconds = us // _MICROSECONDS
-    years = us.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
+    years = _years(us)
     days = np.empty(len(us), np.int64)
     for year in np.unique(years):
         chosen = years == year
@@ -56,6 +56,18 @@ def day_starts(zone_name: str, years: Iterable[int]) -> tuple[Integers, Integers
         starts.append(found[(found >= first) & (found < end)])
     us = np.unique(np.concatenate(starts)) * _MICROSECONDS
     return us, local_days(zone_name, us)
+
+
+def _years(us: Integers) -> Integers:
+    """The UTC year of each instant; mostly it is one for all, and the others are not looked at."""
+
+    def year(instants: Integers) -> Integers:
+        return instants.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
+
+    if not len(us):
+        return us
+    first, last = year(np.array([us.min(), us.max()]))
+    return np.broadcast_to(first, us.shape) if first == last else year(us)
 
 
 def _seconds(year: int) -> int:

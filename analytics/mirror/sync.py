@@ -23,10 +23,12 @@ from uuid import uuid4
 import pyarrow as pa
 
 from analytics.mirror import calendars, changes, lease, rollups
+from analytics.mirror.batch import Batch, with_days
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import SCHEMA, Connection, read
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
 from analytics.mirror.history import Facts, snapshot
+from analytics.mirror.periods import GRAINS
 from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
 from analytics.mirror.store import Cursor, Store, write_state
@@ -61,7 +63,14 @@ from (
 _IS_EMPTY: Final = "select not exists (select 1 from events)"
 # One a sync, while a transaction stays open: an hour's.
 MARKS_KEPT: Final = 3_600
-_MERGED_TABLES: Final = ("type_counts", "cohort_counts", "active_counts")
+_UPDATES: Final = (
+    "update_type_counts",
+    "update_cohort_counts",
+    "update_active_counts",
+    "update_first_days",
+    "delete_users",
+    "update_user_days",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +244,21 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     for project_id, calendar in of_touched.items():
         calendars.write(cursor, project_id, calendar, found.facts.xmin)
     zones = {project_id: calendar.timezone for project_id, calendar in of_touched.items()}
-    _take_out(cursor, changes.with_days(found.gone, zones))
-    take_in(cursor, changes.with_days(arrivals, zones))
-    with changes.registered(cursor, arrivals, found.gone, zones):
-        changes.find_type_changes(cursor)
-        changes.find_cohort_changes(cursor, changes.GRAINS)
-    for table in _MERGED_TABLES:
-        cursor.execute(statement("sync", f"update_{table}"))
-    for step in ("update_first_days", "delete_users"):
-        cursor.execute(statement("sync", step))
-    user_days = cursor.execute(statement("sync", "update_user_days")).fetchone()
-    return int(user_days[0]) if user_days else 0
+    _take_out(cursor, with_days(found.gone, zones))
+    take_in(cursor, with_days(arrivals, zones))
+    batch = Batch.of(arrivals, found.gone, of_touched)
+    days = changes.find_days(cursor, batch, GRAINS)
+    changed = {
+        "type_changes": changes.find_type_changes(cursor, batch),
+        "cohort_changes": days.cohort_changes(GRAINS),
+        "active_changes": days.active_changes(GRAINS),
+        "first_days": days.cohorts(),
+        "user_day_changes": days.user_days(),
+    }
+    with changes.registered(cursor, **changed):
+        for step in _UPDATES:
+            cursor.execute(statement("sync", step))
+    return len(changed["user_day_changes"])
 
 
 def _take_out(cursor: Cursor, gone: pa.Table) -> None:
@@ -262,7 +275,7 @@ def _take_out(cursor: Cursor, gone: pa.Table) -> None:
 
 
 def take_in(cursor: Cursor, arrivals: pa.Table) -> None:
-    """Put events with their days, see `changes.with_days`, into the file and its dictionaries."""
+    """Put events with their days, see `with_days`, into the file and its dictionaries."""
     if not len(arrivals):
         return
     # A few types for many events: joined by their numbers, that takes a fifth off the whole.

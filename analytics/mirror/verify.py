@@ -15,7 +15,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from analytics.calendar import day_of_number
-from analytics.mirror import calendars, changes
+from analytics.mirror import calendars
+from analytics.mirror.batch import with_days
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import Connection, read
 from analytics.mirror.history import snapshot
@@ -118,7 +119,7 @@ def _add(
 ) -> None:
     projects = part["project_id"].unique().to_pylist()
     zones = {each: by_project.get(each, DEFAULT).timezone for each in projects}
-    cursor.register("part", changes.with_days(part, zones))
+    cursor.register("part", with_days(part, zones))
     cursor.execute(statement("sync", "verify_part"), {"side": side, "sign": sign})
     cursor.unregister("part")
 

@@ -5,7 +5,7 @@ Hypothesis: roll-ups don't: an answer reads about as many rows as it prints, so 
 take at most twice as long as one million. Raw columns grow with the events.
 Control: the span stays 120 days, users grow with the events (33 events a user); each size has a
 server of its own and a fresh mirror. Exact answers, by both calendars compared with those of the
-engine `attached`, which reads every row and no mirror; SQL takes over ten minutes for fifty million.
+engine `attached`, which reads every row and no mirror; SQL would take over ten minutes.
 Command: make bench-mirror-growth. Fifty million take 8 GB of disk, 12 GB of memory while they are
 made, and half an hour.
 What would make it wrong: comparing runs of different days; a table that no longer fits in memory.

@@ -66,7 +66,7 @@ def test_mirror_killed_at_any_step_goes_on(
     assert fault.steps > 15
 
 
-@pytest.mark.parametrize("at", [3, 9, 17, 24, 1000])
+@pytest.mark.parametrize("at", [3, 7, 12, 17, 1000])
 def test_process_killed_for_real_goes_on(
     mirror: HandKept, connect: Write, tmp_path: Path, at: int
 ) -> None:

@@ -1,14 +1,9 @@
 -- question: how many users are active in each period now?
 -- answers: nothing; the counts of active users are right afterwards
--- takes: table cohort_changes
+-- takes: relation active_changes
 -- relies on: the counts being few
 merge into active_counts as counts
-using (
-    select project_id, grain, period, sum(users)::bigint as users
-    from cohort_changes
-    group by all
-    having sum(users) <> 0
-) as changes
+using active_changes as changes
 on counts.project_id = changes.project_id and counts.grain = changes.grain and counts.period = changes.period
 when matched and counts.users + changes.users = 0 then delete
 when matched then update set users = counts.users + changes.users

@@ -1,6 +1,6 @@
 -- question: how many users of each cohort are active in each period now?
 -- answers: nothing; the counts of users per cohort are right afterwards
--- takes: table cohort_changes
+-- takes: relation cohort_changes
 -- relies on: the counts being few
 merge into cohort_counts as counts
 using cohort_changes as changes

@@ -1,6 +1,6 @@
 -- question: how many events of each type are there now?
 -- answers: nothing; the counts of events per type are right afterwards
--- takes: table type_changes
+-- takes: relation type_changes
 -- relies on: the counts being few
 merge into type_counts as counts
 using type_changes as changes
