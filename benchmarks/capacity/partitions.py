@@ -1,8 +1,8 @@
 """What partitions cost, and what they save.
 
 Question: how does cutting the table by hash change an exact question, a load and the memory of an
-index that has to be read whole?
-Hypothesis: each partition adds some ten microseconds to every look at Postgres; a load loses little.
+index?
+Hypothesis: each partition adds some ten microseconds to every look; a load loses little.
 Control: the same events; a look is the statement that every exact answer waits for, with nothing
 above the tidemark. The table is cut by the runbook in ops/partition.
 Command: make capacity.
@@ -34,7 +34,7 @@ from benchmarks.own_process import in_own_process
 RUNBOOK: Final = Path(__file__).parents[2] / "ops" / "partition"
 COUNTS: Final = (0, 4, 8, 16, 32, 64)
 _LOOKS: Final = 500
-_PARTITION: Final = """create table events_p{0} partition of events_partitioned
+_PARTITION: Final = """create table events_of_{1}_{0} partition of events_partitioned
 for values with (modulus {1}, remainder {0});"""
 
 
@@ -58,10 +58,10 @@ def cut(connection: psycopg.Connection[Any], owner: str, count: int) -> None:
     """By the runbook, into so many partitions; what the table was before is dropped."""
     made = (RUNBOOK / "1-by-hash.sql").read_text().partition("create table events_p0")[0]
     tables = made + "".join(_PARTITION.format(number, count) for number in range(count))
-    psql = [postgres_binary("psql"), "-X", "-q", "-o", "/dev/null", owner]
-    subprocess.run([*psql, "-f", "-"], input=tables, text=True, check=True)
+    psql: list[str | Path] = [postgres_binary("psql"), "-X", "-q", "-o", "/dev/null", owner]
+    subprocess.run([*psql, "-f", "-"], input=tables, text=True, check=True)  # noqa: S603 - ours
     for name in ("2-copy.sql", "4-swap.sql"):
-        subprocess.run([*psql, "-f", str(RUNBOOK / name)], check=True)
+        subprocess.run([*psql, "-f", str(RUNBOOK / name)], check=True)  # noqa: S603 - ours
         if name == "4-swap.sql":
             connection.execute("drop table events_whole")
 

@@ -15,13 +15,18 @@ def processor_seconds(pid: int) -> float:
     return sum(map(int, own[11:15])) / _TICKS + sum(map(processor_seconds, children(pid)))
 
 
+def parent(pid: int) -> int:
+    """The process that started this one."""
+    return int(_fields(pid)[1])
+
+
 def children(pid: int) -> list[int]:
     """The processes that this one has started and that live."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                if int(_fields(int(folder.name))[1]) == pid:
+                if parent(int(folder.name)) == pid:
                     found.append(int(folder.name))
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile
