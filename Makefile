@@ -9,10 +9,15 @@ BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
 COMPARISONS := benchmarks/test_questions.py benchmarks/test_dau.py benchmarks/test_http_stats.py
 LATEST := benchmarks/results/latest.json
+# What depends on the servers' versions: every engine, loads, the mirror's protocol, sessions, limits, backups.
+SERVER_TESTS := tests/contract tests/integration tests/mirror tests/cli/test_doctor.py tests/cli/test_backup.py \
+                $(addprefix tests/api/test_,access.py auth.py keys.py throttle.py)
+NOT_SERVERS  := $(addprefix --ignore-glob tests/,integration/test_local_* integration/test_ingest_formats.py \
+                mirror/test_damage.py mirror/test_full_disk.py mirror/test_seeded_bugs.py)
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-servers test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
         mirror-figures capacity capacity-page notebooks docs lint format lock clean
 
@@ -34,6 +39,9 @@ test: $(VENV)/.dev  ## Run the test suite
 
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
 	$(BIN)/python -m pytest -m slow -rP --no-header
+
+test-servers: $(VENV)/.dev  ## Run what depends on servers' versions on Debian's Postgres 15 and Redis 7, installed as root if missing
+	.ci/with-debian-servers $(BIN)/python -m pytest $(SERVER_TESTS) $(NOT_SERVERS)
 
 test-openapi: $(VENV)/.dev  ## Try the whole API as it describes itself, 210 examples an operation
 	$(BIN)/python -m pytest -m exhaustive tests/api/test_openapi.py -rP --no-header

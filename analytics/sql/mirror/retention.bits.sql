@@ -1,14 +1,16 @@
 -- question: as retention.sql, whatever the calendar of the roll-ups?
 -- answers: (cohort bigint from 0, week bigint from 0, users bigint), pairs without users absent
 -- takes: project_id, first_day, users, window integer; begins_at, ends_at timestamp; table changed; offset_us (local_time)
--- relies on: two columns of the project's whole history, for cohorts are by the first event ever
+-- relies on: two columns of events since shortly before the first week; the dictionary's first days, whatever their zone
 -- why: as dau.bits.sql. -1 is all time before the first week; a cohort is a week's users without those of earlier weeks.
+--   A local day lies within a day of the same day in UTC, so who had a first day three days before the first week was
+--   there before it: of all time before, only four days are read.
 with instants as (
     select user_key, epoch_us(occurred_at) as us
     from events
     where project_id = $project_id and occurred_at < $ends_at
 ),
-weeks as materialized (
+parts as (
     select week, bitstring_agg(user_key, 0, {users}) as users
     from (
         select
@@ -17,8 +19,24 @@ weeks as materialized (
                 when us < epoch_us($begins_at::timestamp) then -1
                 else (us + {offset_us} - $first_day * 86400000000) // 604800000000
             end as week
-        from instants
+        from (
+            select user_key, epoch_us(occurred_at) as us
+            from events
+            where
+                project_id = $project_id
+                and occurred_at >= $begins_at::timestamp - interval 4 days and occurred_at < $ends_at
+        ) as late_instants
     ) as active
+    group by week
+    union all
+    select -1 as week, bitstring_agg(user_key, 0, {users}) as users
+    from users
+    where project_id = $project_id and first_day <= $begins_at::timestamp::date - date '1970-01-01' - 3
+),
+weeks as materialized (
+    select week, bit_or(users) as users
+    from parts
+    where users is not null
     group by week
 ),
 seen as (
