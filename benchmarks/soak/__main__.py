@@ -65,7 +65,7 @@ def main() -> None:
     minutes = float(os.environ.get("SOAK_MINUTES", MINUTES))
     kept = Path(os.environ.get("SOAK_RESULT", PUBLISHED))
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as mirrors:
-        os.environ |= {"MIRROR_DIRECTORY": mirrors, "LOG_LEVEL": "WARNING"}
+        os.environ |= {"MIRROR_DIRECTORY": mirrors, "LOG_LEVEL": "warning"}
         run = soak(minutes, Path(mirrors))
     kept.write_bytes(orjson.dumps(run, option=orjson.OPT_APPEND_NEWLINE))
     found = run["failures"] or [f"{MEASURES[name]} grows" for name in growing(run["samples"])]
