@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from http.client import HTTPConnection
@@ -19,6 +19,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.calendar import WeekStart
 from analytics.engines.postgres import PostgresEngine
@@ -108,7 +109,7 @@ class Work:
             "properties": {"plan": "pro"},
         }
 
-    def _remove(self, _: random.Random) -> None:
+    def _remove(self, _chance: random.Random) -> None:
         """What has been there for KEPT_SECONDS, by transaction number."""
         seen: deque[tuple[float, str]] = deque()
         with psycopg.connect(self._serving.urls.writer, autocommit=True) as connection:
@@ -139,15 +140,11 @@ class Work:
         for _ in self._every(20):
             user = f"user_{chance.randrange(USERS)}"
             with self._writing:
-                asyncio.run(
-                    in_transaction(
-                        self._serving.urls.writer,
-                        lambda connection, user=user: receipts.erase(
-                            connection, self._serving.project_id, user
-                        ),
-                    )
-                )
+                asyncio.run(in_transaction(self._serving.urls.writer, self._erasing(user)))
             self.counts["people erased"] += 1
+
+    def _erasing(self, user: str) -> Callable[[AsyncConnection], Awaitable[UUID]]:
+        return lambda connection: receipts.erase(connection, self._serving.project_id, user)
 
     def _ask(self, chance: random.Random) -> None:
         with closing(HTTPConnection("127.0.0.1", self._serving.port, timeout=60)) as client:
@@ -155,7 +152,7 @@ class Work:
                 self._request(client, "GET", chance.choice(self._paths()))
                 self.counts["questions"] += 1
 
-    def _compare(self, _: random.Random) -> None:
+    def _compare(self, _chance: random.Random) -> None:
         """Each question, by the API and by SQL, while nobody writes."""
         with (
             closing(HTTPConnection("127.0.0.1", self._serving.port, timeout=60)) as client,
