@@ -17,9 +17,9 @@ NOT_SERVERS  := $(addprefix --ignore-glob tests/,integration/test_local_* integr
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-servers test-openapi soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-servers test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
-        mirror-figures notebooks docs lint format lock clean
+        mirror-figures capacity capacity-page notebooks docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,11 @@ test-servers: $(VENV)/.dev  ## Run what depends on servers' versions on Debian's
 test-openapi: $(VENV)/.dev  ## Try the whole API as it describes itself, 210 examples an operation
 	$(BIN)/python -m pytest -m exhaustive tests/api/test_openapi.py -rP --no-header
 
-soak: $(VENV)/.dev  ## Walk at random against the mirror for SOAK_MINUTES (10), from seed MIRROR_SEED
-	SOAK_MINUTES=$(or $(SOAK_MINUTES),10) $(BIN)/python -m pytest -n 0 -s -m slow tests/mirror/test_state_machine.py -k soak
+walk: $(VENV)/.dev  ## Walk at random against the mirror for WALK_MINUTES (10), from seed MIRROR_SEED
+	WALK_MINUTES=$(or $(WALK_MINUTES),10) $(BIN)/python -m pytest -n 0 -s -m slow tests/mirror/test_state_machine.py -k long
+
+soak: $(VENV)/.dev  ## Keep one server at work for SOAK_MINUTES (30): nothing may grow or differ; write docs/soak.md
+	$(BIN)/python -m benchmarks.soak
 
 lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -91,6 +94,12 @@ bench-mirror-growth: $(VENV)/.dev  ## Measure how the mirror's answers grow from
 
 mirror-figures: $(VENV)/.dev  ## Write docs/mirror-figures.md from the published runs
 	$(BIN)/python -m benchmarks.mirror.page benchmarks/results/published-*.json > docs/mirror-figures.md
+
+capacity: $(VENV)/.dev  ## Measure what events take of disk, memory and cores, in some ten minutes; write docs/capacity.md
+	$(BIN)/python -m benchmarks.capacity
+
+capacity-page: $(VENV)/.dev  ## Write docs/capacity.md from the last run's figures
+	$(BIN)/python -m benchmarks.capacity --page
 
 notebooks: $(VENV)/.dev  ## Run the notebooks anew and draw the README's heat map (beside a running make up)
 	$(BIN)/jupyter execute --inplace docs/notebooks/*.ipynb
