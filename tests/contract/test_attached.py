@@ -74,7 +74,7 @@ def test_question_takes_one_session(database: Database) -> None:
 def test_postgres_itself_limits_a_question_and_nothing_after_it(
     module_database: Database,
 ) -> None:
-    show = "from postgres_query('pg', 'show statement_timeout')"
+    show = "from postgres_query('pg', 'select current_setting(''statement_timeout'') as it')"
     with closing(AttachedEngine(module_database.reader, timeout=timedelta(seconds=7))) as engine:
         with engine._cursor() as cursor:
             engine._run(cursor, engine._begin, {})
