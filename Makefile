@@ -12,7 +12,7 @@ LATEST := benchmarks/results/latest.json
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-openapi soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-openapi faults soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
         mirror-figures notebooks docs lint format lock clean
 
@@ -34,6 +34,9 @@ test: $(VENV)/.dev  ## Run the test suite
 
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
 	$(BIN)/python -m pytest -m slow -rP --no-header
+
+faults: $(VENV)/.dev  ## Stop, kill and put back whole servers under load; prints how long recovery took
+	$(BIN)/python -m pytest -n 0 -m faults tests/faults --no-header
 
 test-openapi: $(VENV)/.dev  ## Try the whole API as it describes itself, 210 examples an operation
 	$(BIN)/python -m pytest -m exhaustive tests/api/test_openapi.py -rP --no-header

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 from tests.faults.service import Reply
-from tests.faults.traffic import Traffic, events
+from tests.faults.traffic import LONGEST_SECONDS, Traffic, events
 
 COLUMNS = ("event_id", "occurred_at", "user_id", "event_type")
 
@@ -34,3 +35,10 @@ class Bulk(threading.Thread):
         self.reply = service.request("POST", "/api/events", self._body, headers, 60)
         if self.reply.status == 200:
             self._traffic.acknowledge(self.ids)
+
+    def send_until_taken(self) -> None:
+        """What a client does whose request broke off."""
+        end = time.monotonic() + LONGEST_SECONDS
+        while self.reply.status != 200:
+            assert time.monotonic() < end, self.reply
+            self.run()

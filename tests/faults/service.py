@@ -81,7 +81,8 @@ class Service:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(40) == 0, self.said()
+        code = self.process.wait(40)
+        assert code in {0, 143, -signal.SIGTERM}, (code, self.said())
 
     def end(self) -> None:
         """Whatever it does; for the end of a test."""
@@ -96,8 +97,13 @@ class Service:
         """The end of its log."""
         return self.log.read_text()[-6_000:]
 
-    def logged(self, word: str) -> bool:
-        return word in self.log.read_text()
+    def logged(self, event: str, cause: str) -> bool:
+        """Whether its log has such an event of the mirror, for this cause."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return any(
+            found["event"] == event and found.get("cause") == cause
+            for found in map(json.loads, lines)
+        )
 
     def readiness(self) -> dict[str, Any]:
         reply = self.get("/readyz", {}, 3)

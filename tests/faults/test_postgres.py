@@ -12,7 +12,8 @@ import pytest
 from app.local.home import Home
 from tests.faults.bulk import Bulk
 from tests.faults.stack import Stack
-from tests.faults.traffic import LONGEST_SECONDS, Recovery, Traffic
+from tests.faults.test_server import wait_for_lock
+from tests.faults.traffic import Recovery, Traffic
 
 Timed = Callable[..., Recovery]
 
@@ -92,7 +93,7 @@ def test_data_directory_put_back_while_the_mirror_ran_ahead(
     assert traffic.wrong == []
     assert traffic.acknowledged > stack.ids(), "nothing was lost with what was put back"
     stack.require_agreement()
-    assert service.logged("cause=token")
+    assert service.logged("mirror.given_up", "token")
 
 
 @pytest.mark.slow
@@ -109,7 +110,7 @@ def test_failover_to_a_replica(
             stack.address.move(replica)
             timed("Postgres killed, its replica promoted")
         stack.require_exact(traffic)
-        assert stack.service.logged("cause=timeline")
+        assert stack.service.logged("mirror.given_up", "timeline")
     finally:
         replica.stop()
 
@@ -129,23 +130,14 @@ def test_connections_closed_in_the_middle_of_copy(
         )
         bulk.start()
         for _ in range(3):
-            _end_whoever_waits(stack)
+            wait_for_lock(stack, "%copy%")
+            stack.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where wait_event_type = 'Lock'"
+            )
         other.rollback()
         bulk.join()
         timed("Connections closed in the middle of COPY")
     assert bulk.reply.status == 200
     assert bulk.reply.body["inserted"] == 5_000
     stack.require_exact(traffic)
-
-
-def _end_whoever_waits(stack: Stack) -> None:
-    """Ends the session that waits for a lock, as soon as there is one."""
-    waits = (
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
-        " where wait_event_type = 'Lock' and query ilike '%copy%'"
-    )
-    end = time.monotonic() + LONGEST_SECONDS
-    with psycopg.connect(stack.postgres.admin, autocommit=True) as admin:
-        while not admin.execute(waits.encode()).fetchall():
-            assert time.monotonic() < end
-            time.sleep(0.02)
