@@ -379,4 +379,4 @@ class Keeper:
             return 0.0
         patience = self._plan.pace.patience.total_seconds()
         # A build that fails at its end would otherwise be all that this machine does.
-        return max(min(0.5 * 2 ** (failures - 1), patience), took)
+        return max(min(float(0.5 * 2 ** (failures - 1)), patience), took)

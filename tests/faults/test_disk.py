@@ -128,7 +128,7 @@ def fill_table(stack: Stack, rows: int, *, users: int) -> None:
     stack.execute(
         "insert into events (project_id, event_id, occurred_at, user_id, event_type)"
         " select 1, gen_random_uuid(), '2025-01-01'::timestamptz + n * interval '1 minute',"
-        " repeat('long name ', 15) || n %% %s, 'look' from generate_series(1, %s) as n",
+        " repeat('long name ', 19) || n %% %s, 'look' from generate_series(1, %s) as n",
         users,
         rows,
     )
