@@ -31,6 +31,7 @@ from app.accounts.sessions import TokenCache
 from app.accounts.sign_in import SignIn
 from app.accounts.tokens import Signer
 from app.attempts import Attempts
+from app.database.looks import Looks, looks_at
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.disk_metrics import DiskMetrics
 from app.erasure.expiry import keep_expiring
@@ -100,6 +101,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     servers = given(settings)
     accounts = sqlalchemy_engine(servers.writer)
     stack.push_async_callback(accounts.dispose)
+    looks = await stack.enter_async_context(looks_at(servers.writer))
     events = await stack.enter_async_context(events_pool(servers.writer))
     answers = MirrorMetrics(metrics.registry)
     metrics.refreshes.append(answers.refresh)
@@ -149,7 +151,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         metrics=metrics,
         registration=settings.registration or Registration.INVITE,
         sign_in=sign_in,
-        authentication=_authentication(settings, sign_in, uses),
+        authentication=_authentication(settings, looks, sign_in, uses),
         # Each looks through a project for as long as that takes, on a connection that others need.
         erasing=asyncio.Semaphore(ERASURES_AT_ONCE),
         intake=intake,
@@ -169,12 +171,14 @@ def _sign_in(settings: Settings, accounts: AsyncEngine, redis: QuickRedis | None
     )
 
 
-def _authentication(settings: Settings, sign_in: SignIn, uses: KeyUses) -> Authentication:
+def _authentication(
+    settings: Settings, looks: Looks, sign_in: SignIn, uses: KeyUses
+) -> Authentication:
     token = settings.benchmark_token
     if token is not None:
         log.warning("benchmark.on", extra={"why": "BENCHMARK_TOKEN is set: it passes for owner"})
     return Authentication(
-        sign_in.engine,
+        looks,
         sign_in.signer,
         sign_in.sessions,
         uses,

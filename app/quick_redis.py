@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from app.problems import RedisAway
 
-PATIENCE_SECONDS: Final = 0.08
+PATIENCE_SECONDS: Final = 0.05
 PAUSE_SECONDS: Final = 0.25
 _CONNECTIONS: Final = 32
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from analytics.errors import UnknownProject
 from analytics.events import ProjectId
 from app.accounts import projects
@@ -26,7 +24,7 @@ from app.accounts.keys import KeyHolder, key_holders
 from app.accounts.sessions import SessionKey, TokenCache
 from app.accounts.standing import Asked, Membership, Standing, standings
 from app.accounts.tokens import Claims, Signer, TokenType
-from app.database.pools import transaction
+from app.database.looks import Looks
 from app.together import Together
 
 KEY_PREFIX: Final = "tmk_"
@@ -46,20 +44,20 @@ class Authentication:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        looks: Looks,
         signer: Signer,
         sessions: TokenCache,
         uses: KeyUses,
         benchmark_token: str | None = None,
     ) -> None:
         """Takes a token that passes as owner of every project; only a local server has one."""
-        self._engine = engine
+        self._looks = looks
         self._benchmark_token = benchmark_token
         self._signer = signer
         self._sessions = sessions
         self._uses = uses
-        self._keys = Together[str, KeyHolder | None](partial(key_holders, engine))
-        self._standings = Together[Asked, Standing | None](partial(standings, engine))
+        self._keys = Together[str, KeyHolder | None](partial(key_holders, looks))
+        self._standings = Together[Asked, Standing | None](partial(standings, looks))
 
     async def caller(self, credential: str | None, project_id: ProjectId | None) -> Caller:
         """Who calls in a project: the one named, else the key's own or the user's only one.
@@ -107,8 +105,7 @@ class Authentication:
         return secrets.compare_digest(credential.encode(), token.encode())
 
     async def _benchmark(self, project_id: ProjectId | None) -> Caller:
-        async with transaction(self._engine) as connection:
-            found = await projects.first_two(connection, project_id)
+        found = await projects.first_two(self._looks, project_id)
         owned = [Membership(project, Role.OWNER) for project in found]
         return Caller(*_only(owned, project_id))
 

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ARRAY, Row, Text, any_, bindparam, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.events import ProjectId
 from analytics.project import Project
 from app.accounts.errors import KeyEnded, UnknownKey
-from app.accounts.projects import COLUMNS, project_of
-from app.database.pools import transaction
-from app.database.tables import api_keys, projects
+from app.accounts.projects import project_of
+from app.database.looks import Looks
+from app.database.tables import api_keys
 
 PREFIX_CHARACTERS = 16
 
@@ -76,15 +76,15 @@ class MadeKey(NamedTuple):
 
 
 RECORD = tuple(api_keys.c[name] for name in Key._fields)
-HOLDERS = (
-    select(api_keys.c.key_hash, api_keys.c.id.label("key_id"), api_keys.c.scope, *COLUMNS)
-    .join(projects, projects.c.id == api_keys.c.project_id)
-    .where(
-        api_keys.c.key_hash == any_(bindparam("key_hashes", type_=ARRAY(Text))),
-        api_keys.c.revoked_at.is_(None),
-        or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
-    )
-)
+HOLDERS: Final = """/* tidemark key holders */
+select
+    api_keys.key_hash, api_keys.id as key_id, api_keys.scope,
+    projects.id, projects.name, projects.timezone, projects.week_start
+from api_keys
+join projects on projects.id = api_keys.project_id
+where api_keys.key_hash = any($1::text[])
+    and api_keys.revoked_at is null
+    and (api_keys.expires_at is null or api_keys.expires_at > now())"""
 
 
 async def create(
@@ -173,11 +173,10 @@ def _record(row: Row[*tuple[Any, ...]]) -> Key:
     return Key(key_id, Scope(scope), *others)
 
 
-async def key_holders(engine: AsyncEngine, keys: Sequence[str]) -> list[KeyHolder | None]:
+async def key_holders(looks: Looks, keys: Sequence[str]) -> list[KeyHolder | None]:
     """Who each key lets in; None for one that is unknown, revoked or expired."""
     hashes = [_hash(key) for key in keys]
-    async with transaction(engine) as connection:
-        rows = (await connection.execute(HOLDERS, {"key_hashes": list(set(hashes))})).all()
+    rows = await looks.rows(HOLDERS, list(set(hashes)))
     found = {row.key_hash: KeyHolder(row.key_id, Scope(row.scope), project_of(row)) for row in rows}
     return [found.get(key_hash) for key_hash in hashes]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Insert, Row, Update, insert, select, update
 from sqlalchemy import delete as delete_from
@@ -13,10 +13,17 @@ from analytics.calendar import WeekStart, zone
 from analytics.errors import Terminal, UnknownProject
 from analytics.events import ProjectId
 from analytics.project import Project
+from app.database.looks import Found, Looks
 from app.database.tables import api_keys, invitations, members, projects
 
 MAX_NAME_CHARACTERS = 100
 COLUMNS = (projects.c.id, projects.c.name, projects.c.timezone, projects.c.week_start)
+
+FIRST_TWO: Final = """/* tidemark first projects */
+select id, name, timezone, week_start from projects
+where $1::int is null or id = $1
+order by id
+limit 2"""
 
 
 class ProjectExists(Terminal):
@@ -103,12 +110,9 @@ async def by_name(connection: AsyncConnection, name: str) -> Project:
     )
 
 
-async def first_two(connection: AsyncConnection, project_id: ProjectId | None) -> list[Project]:
+async def first_two(looks: Looks, project_id: ProjectId | None) -> list[Project]:
     """The project with this id, or if none is named, the first two that there are."""
-    statement = select(*COLUMNS).order_by(projects.c.id).limit(2)
-    if project_id is not None:
-        statement = statement.where(projects.c.id == project_id)
-    return [project_of(row) for row in await connection.execute(statement)]
+    return [project_of(row) for row in await looks.rows(FIRST_TWO, project_id)]
 
 
 async def all_with_period(connection: AsyncConnection) -> list[tuple[Project, int | None]]:
@@ -153,6 +157,6 @@ async def _named_once(
     return project_of(row)
 
 
-def project_of(row: Row[*tuple[Any, ...]]) -> Project:
+def project_of(row: Row[*tuple[Any, ...]] | Found) -> Project:
     """A row of COLUMNS as the value that questions carry."""
     return Project(ProjectId(row.id), row.name, row.timezone, WeekStart(row.week_start))

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
-
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from typing import Final, NamedTuple
 
 from analytics.events import ProjectId
 from analytics.project import Project
 from app.accounts.access import Role
 from app.accounts.projects import project_of
-from app.database.pools import transaction
+from app.database.looks import Looks
 
 
 class Asked(NamedTuple):
@@ -50,9 +47,9 @@ class Standing:
     memberships: list[Membership] = field(default_factory=list)
 
 
-STANDINGS: Final = text("""
+STANDINGS: Final = """/* tidemark standings */
     select asked.number, users.email, users.token_version, member.*
-    from unnest(cast(:users as int[]), cast(:projects as int[]))
+    from unnest($1::int[], $2::int[])
         with ordinality as asked (user_id, project_id, number)
     join users on users.id = asked.user_id
     left join lateral (
@@ -64,25 +61,17 @@ STANDINGS: Final = text("""
         limit 2
     ) as member on true
     order by asked.number, member.id
-""")
+"""
 
 
-async def standings(engine: AsyncEngine, asked: Sequence[Asked]) -> list[Standing | None]:
+async def standings(looks: Looks, asked: Sequence[Asked]) -> list[Standing | None]:
     """Where each stands; None for users that there aren't (any more)."""
     found: dict[int, Standing] = {}
     different = list(dict.fromkeys(asked))
-    for row in await _rows(engine, different):
+    users = [each.user_id for each in different]
+    for row in await looks.rows(STANDINGS, users, [each.project_id for each in different]):
         standing = found.setdefault(row.number, Standing(row.email, row.token_version))
         if row.role is not None:
             standing.memberships.append(Membership(project_of(row), Role(row.role)))
     number = {each: place for place, each in enumerate(different, 1)}
     return [found.get(number[each]) for each in asked]
-
-
-async def _rows(engine: AsyncEngine, asked: Sequence[Asked]) -> Sequence[Row[Any]]:
-    parameters = {
-        "users": [each.user_id for each in asked],
-        "projects": [each.project_id for each in asked],
-    }
-    async with transaction(engine) as connection:
-        return (await connection.execute(STANDINGS, parameters)).all()

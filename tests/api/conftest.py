@@ -67,7 +67,7 @@ def settings(servers: ServerUrls, module_database: Database) -> Settings:
 
 @pytest.fixture(scope="module")
 def patience() -> Iterator[None]:
-    """Redis may take its time: on a machine at work 80 ms are over before it is its turn."""
+    """Redis may take its time: on a machine at work 50 ms are over before it is its turn."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quick_redis, "PATIENCE_SECONDS", 10.0)
         yield
