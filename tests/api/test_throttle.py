@@ -42,7 +42,7 @@ def client_of(settings: Settings, **changes: Any) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def throttled(settings: Settings) -> Iterator[TestClient]:
+def throttled(settings: Settings, patience: None) -> Iterator[TestClient]:
     with client_of(settings, rate_limit=PER_MINUTE) as client:
         yield client
 
