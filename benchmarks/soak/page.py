@@ -28,8 +28,8 @@ Every ten seconds the writers pause and each answer is compared with SQL's; at t
 _WAVES: Final = """\
 The mirror's folder goes in waves: after 100,000 removals its table of events is rewritten, after
 500,000 rows its table of days by user
-([compaction.py](../analytics/mirror/compaction.py)), which at this pace is every two and a half and,
-as worked out, six minutes. So a run has to be 30 minutes long to show whether it levels off.
+([compaction.py](../analytics/mirror/compaction.py)), which at this pace is every two and a half
+and, as worked out, six minutes. So a run has to be 30 minutes long to show whether it levels off.
 """
 
 
