@@ -17,7 +17,7 @@ NOT_SERVERS  := $(addprefix --ignore-glob tests/,integration/test_local_* integr
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-servers test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-servers faults test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
         mirror-figures capacity capacity-page notebooks docs lint format lock clean
 
@@ -39,6 +39,9 @@ test: $(VENV)/.dev  ## Run the test suite
 
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
 	$(BIN)/python -m pytest -m slow -rP --no-header
+
+faults: $(VENV)/.dev  ## Stop, kill and put back whole servers under load; prints how long recovery took
+	$(BIN)/python -m pytest -n 0 -m faults tests/faults --no-header
 
 test-servers: $(VENV)/.dev  ## Run what depends on servers' versions on Debian's Postgres 15 and Redis 7, installed as root if missing
 	.ci/with-debian-servers $(BIN)/python -m pytest $(SERVER_TESTS) $(NOT_SERVERS)
