@@ -75,10 +75,10 @@ def test_question_takes_one_session(database: Database) -> None:
 
 def test_postgres_itself_limits_a_question(module_database: Database) -> None:
     show = "from postgres_query('pg', 'select current_setting(''statement_timeout'') as it')"
-    with closing(AttachedEngine(module_database.reader, timeout=timedelta(seconds=7))) as engine:
-        with engine._cursor() as cursor:
-            engine._run(cursor, engine._begin, {})
-            assert cursor.execute(show).fetchall() == [("7s",)]
+    engine = AttachedEngine(module_database.reader, timeout=timedelta(seconds=7))
+    with closing(engine), engine._cursor() as cursor:
+        engine._run(cursor, engine._begin, {})
+        assert cursor.execute(show).fetchall() == [("7s",)]
 
 
 def test_password_is_not_shown(engine: AttachedEngine, module_database: Database) -> None:
