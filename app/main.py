@@ -15,7 +15,7 @@ from app.lifespan import lifespan
 from app.observability import Metrics
 from app.paths import Paths
 from app.request_log import RequestLog
-from app.routes import auth, erasure, events, health, invitations, keys, projects, stats
+from app.routes import auth, deletions, erasure, events, health, invitations, keys, projects, stats
 from app.settings import Settings
 
 
@@ -62,6 +62,6 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
     app.add_middleware(Closing, drain=drain)
     app.add_middleware(RequestLog, paths=paths, lines=settings.access_log)
     app.include_router(health.router)
-    for topic in (auth, projects, invitations, keys, erasure, events, stats):
+    for topic in (auth, projects, deletions, invitations, keys, erasure, events, stats):
         app.include_router(topic.router, prefix=settings.api_prefix)
     return app
