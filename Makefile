@@ -9,12 +9,17 @@ BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
 COMPARISONS := benchmarks/test_questions.py benchmarks/test_dau.py benchmarks/test_http_stats.py
 LATEST := benchmarks/results/latest.json
+# What depends on the servers' versions: every engine, loads, the mirror's protocol, sessions, limits, backups.
+SERVER_TESTS := tests/contract tests/integration tests/mirror tests/cli/test_doctor.py tests/cli/test_backup.py \
+                $(addprefix tests/api/test_,access.py auth.py keys.py throttle.py)
+NOT_SERVERS  := $(addprefix --ignore-glob tests/,integration/test_local_* integration/test_ingest_formats.py \
+                mirror/test_damage.py mirror/test_full_disk.py mirror/test_seeded_bugs.py)
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-openapi soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-servers faults test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
-        mirror-figures notebooks docs lint format lock clean
+        mirror-figures capacity capacity-page notebooks docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,11 +40,20 @@ test: $(VENV)/.dev  ## Run the test suite
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
 	$(BIN)/python -m pytest -m slow -rP --no-header
 
+faults: $(VENV)/.dev  ## Stop, kill and put back whole servers under load; prints how long recovery took
+	$(BIN)/python -m pytest -n 0 -m faults tests/faults --no-header
+
+test-servers: $(VENV)/.dev  ## Run what depends on servers' versions on Debian's Postgres 15 and Redis 7, installed as root if missing
+	.ci/with-debian-servers $(BIN)/python -m pytest $(SERVER_TESTS) $(NOT_SERVERS)
+
 test-openapi: $(VENV)/.dev  ## Try the whole API as it describes itself, 210 examples an operation
 	$(BIN)/python -m pytest -m exhaustive tests/api/test_openapi.py -rP --no-header
 
-soak: $(VENV)/.dev  ## Walk at random against the mirror for SOAK_MINUTES (10), from seed MIRROR_SEED
-	SOAK_MINUTES=$(or $(SOAK_MINUTES),10) $(BIN)/python -m pytest -n 0 -s -m slow tests/mirror/test_state_machine.py -k soak
+walk: $(VENV)/.dev  ## Walk at random against the mirror for WALK_MINUTES (10), from seed MIRROR_SEED
+	WALK_MINUTES=$(or $(WALK_MINUTES),10) $(BIN)/python -m pytest -n 0 -s -m slow tests/mirror/test_state_machine.py -k long
+
+soak: $(VENV)/.dev  ## Keep one server at work for SOAK_MINUTES (30): nothing may grow or differ; write docs/soak.md
+	$(BIN)/python -m benchmarks.soak
 
 lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .
@@ -83,6 +97,12 @@ bench-mirror-growth: $(VENV)/.dev  ## Measure how the mirror's answers grow from
 
 mirror-figures: $(VENV)/.dev  ## Write docs/mirror-figures.md from the published runs
 	$(BIN)/python -m benchmarks.mirror.page benchmarks/results/published-*.json > docs/mirror-figures.md
+
+capacity: $(VENV)/.dev  ## Measure what events take of disk, memory and cores, in some ten minutes; write docs/capacity.md
+	$(BIN)/python -m benchmarks.capacity
+
+capacity-page: $(VENV)/.dev  ## Write docs/capacity.md from the last run's figures
+	$(BIN)/python -m benchmarks.capacity --page
 
 notebooks: $(VENV)/.dev  ## Run the notebooks anew and draw the README's heat map (beside a running make up)
 	$(BIN)/jupyter execute --inplace docs/notebooks/*.ipynb

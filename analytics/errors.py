@@ -12,6 +12,7 @@
     │   └── InvalidInput       a file or body that holds no events as announced (see ingest.errors)
     └── Transient              trying again later may succeed
         ├── Unreachable        a server does not answer
+        ├── Exhausted          a question needs more memory or disk than it may have
         └── DeadlineExceeded   a query ran past its time limit
 
 Every message says what was given, what is allowed and what to do next, in one line. `code` is
@@ -100,6 +101,12 @@ class Unreachable(Transient):
     """A server that Tidemark needs does not answer."""
 
     code = "unreachable"
+
+
+class Exhausted(Transient):
+    """The question needs more memory or disk than it may have; ask for a shorter range."""
+
+    code = "exhausted"
 
 
 class DeadlineExceeded(Transient):

@@ -28,6 +28,7 @@ from pyrate_limiter import (
     StateBucket,
 )
 from pyrate_limiter.abstracts.algorithm import Decision
+from pyrate_limiter.abstracts.store import StateStore
 
 from app.limits import Limit, Limits, Payer
 from app.observability import Metrics
@@ -36,6 +37,8 @@ from app.quick_redis import QuickRedis
 from app.together import Together
 
 _PREFIX: Final = "tidemark:throttle"
+_CLOCKS_DIFFER_MS: Final = 2_000
+"""By how much those of several machines may differ before one is taken to be wrong."""
 
 
 class Charge(NamedTuple):
@@ -60,8 +63,7 @@ class Buckets(BucketFactory):
 
     def get(self, item: RateItem) -> StateBucket:
         """The bucket that the item's name stands for."""
-        key = f"{_PREFIX}:{self._limit.name}:{item.name}"
-        store = RedisStateStore(self._redis.client, key)
+        store = RedisStateStore(self._redis.client, self._key(item.name))
         return StateBucket([self._limit.rate], self._algorithm, store)
 
     async def decide(self, name: str, weight: int) -> Decision:
@@ -70,9 +72,22 @@ class Buckets(BucketFactory):
         By the store itself: a bucket notes its last verdict on itself, where another task may
         find it.
         """
-        item = self.wrap_item(name, weight)
+        item, rate = self.wrap_item(name, weight), self._limit.rate
         store = self.get(item).store
-        verdict = store.check(self._algorithm, [self._limit.rate], item.timestamp, weight)
+        verdict = await self._checked(store, item)
+        longest = rate.burst * rate.interval / rate.limit + _CLOCKS_DIFFER_MS
+        if (verdict.retry_after_ms or 0) > longest:
+            # Nobody has to wait for longer than an empty bucket takes: this one was charged by a
+            # clock that has been put back since, and would stay shut for all that time.
+            await self._redis.client.delete(self._key(name))
+            verdict = await self._checked(store, item)
+        return verdict
+
+    def _key(self, name: str) -> str:
+        return f"{_PREFIX}:{self._limit.name}:{name}"
+
+    async def _checked(self, store: StateStore, item: RateItem) -> Decision:
+        verdict = store.check(self._algorithm, [self._limit.rate], item.timestamp, item.weight)
         return await verdict if isawaitable(verdict) else verdict
 
 

@@ -7,26 +7,16 @@ also by a kill.
 
 from __future__ import annotations
 
-import errno
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 import pyarrow as pa
 
-from analytics.errors import Transient
 from ingest.rejects import Unit
 from ingest.sources.source import Place, RawBatch
-
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class NoRoom(Transient):
-    """The disk has no room for a body that has to be read to its end before it is written."""
-
-    code = "no_room"
+from ingest.temporary import temporary_file
 
 
 class Spool:
@@ -39,7 +29,7 @@ class Spool:
         """Keeps a batch without rejects.
 
         Raises:
-            NoRoom: The disk is full.
+            OSError: The disk is full, or broken.
         """
         columns = pa.RecordBatch.from_arrays(
             list(batch.columns.values()), names=list(batch.columns)
@@ -47,13 +37,8 @@ class Spool:
         columns = columns.replace_schema_metadata(
             {"unit": batch.unit.value, "bytes_read": str(batch.bytes_read)}
         )
-        try:
-            with pa.ipc.new_stream(self._file, columns.schema) as writer:
-                writer.write_batch(columns)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise NoRoom from error
-            raise
+        with pa.ipc.new_stream(self._file, columns.schema) as writer:
+            writer.write_batch(columns)
 
     def batches(self) -> Iterator[RawBatch]:
         """The batches in the order they were put; their rows have no places."""
@@ -74,8 +59,12 @@ class Spool:
 
 @contextmanager
 def opened_spool(folder: Path | None) -> Iterator[Spool]:
-    """A spool in this folder, by default the system's own; gone behind the block."""
-    with tempfile.TemporaryFile(dir=folder) as file:
+    """A spool in this folder, by default the system's own; gone behind the block.
+
+    Raises:
+        NoRoom: The disk is full.
+    """
+    with temporary_file(folder) as file:
         yield Spool(file)
 
 

@@ -35,15 +35,28 @@ def _url() -> str:
     return str(url)
 
 
+def _partitions(connection: Connection) -> set[str]:
+    return set(connection.scalars(text("select relname from pg_class where relispartition")))
+
+
 def _run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        compare_server_default=True,
+        # The owner's own choice (docs/growth.md): they follow the table that they belong to.
+        include_name=lambda name, kind, _: kind != "table" or name not in _partitions(connection),
+    )
     with context.begin_transaction(), warnings.catch_warnings():
         # SQLAlchemy 2.1.9 reflects NOT VALID as an option that its own CheckConstraint doesn't
         # know.
         warnings.filterwarnings("ignore", "Can't validate argument 'dialect_options'", SAWarning)
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
-        # Waiting for a long transaction on events would make every writer behind us wait as well.
-        connection.execute(text("set local lock_timeout = '30s'"))
+        # Whoever comes after us waits behind us: give up soon, let them through, try again.
+        milliseconds = str(config.attributes.get("lock_milliseconds", 2_000))
+        connection.execute(
+            text("select set_config('lock_timeout', :most, true)"), {"most": milliseconds}
+        )
         context.run_migrations()
 
 

@@ -1,8 +1,10 @@
-"""Real servers for the tests: one Postgres and one Valkey a worker, a fresh database a test."""
+"""Real servers for the tests: one Postgres and one Valkey a worker, a fresh database a test.
+
+They come from wheels, or by address (`given_servers`).
+"""
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -16,12 +18,20 @@ from psycopg import sql
 
 from app.database.migrate import upgrade
 from app.local.home import Home
+from app.local.roles import OWNER
 from app.local.servers import ServerOptions, ServerUrls, local_servers
+from tests.given_servers import given, given_servers, new_name
 
-TEMPLATE = "tidemark_template"
 # Prepared transactions stay open however their session ends, which mirrors have to live with.
 OPTIONS = ServerOptions(durable=False, settings={"max_prepared_transactions": "20"})
-_numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Before xdist takes its number of workers: servers by address can't be shared."""
+    addresses, workers = given(), config.getoption("numprocesses", None)
+    if addresses and isinstance(workers, int):
+        config.option.numprocesses = min(workers, len(addresses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +63,15 @@ def secret_key() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[ServerUrls]:
+def servers(worker_id: str) -> Iterator[ServerUrls]:
     """Postgres and Valkey of this worker; nothing in them needs to survive a crash of the machine.
 
     Not in pytest's own folder: that is closed to the unprivileged user the servers run as under
     root.
     """
+    if given():
+        yield given_servers(0 if worker_id == "master" else int(worker_id.removeprefix("gw")))
+        return
     with (
         tempfile.TemporaryDirectory(prefix="tidemark-", ignore_cleanup_errors=True) as folder,
         local_servers(Home(Path(folder)), options=OPTIONS) as urls,
@@ -67,11 +80,12 @@ def servers() -> Iterator[ServerUrls]:
 
 
 @pytest.fixture(scope="session")
-def template(servers: ServerUrls) -> str:
+def template(servers: ServerUrls) -> Iterator[str]:
     """A database with the schema and no rows, built by the migrations; tests get copies of it."""
-    _create_database(servers.admin, TEMPLATE, template="template1")
-    upgrade(_named(servers.owner, TEMPLATE))
-    return TEMPLATE
+    name = new_name("template")
+    with _new_database(servers.admin, name, "template1"):
+        upgrade(_named(servers.owner, name))
+        yield name
 
 
 @pytest.fixture
@@ -104,20 +118,23 @@ def fixtures() -> Path:
 @contextmanager
 def new_database(servers: ServerUrls, template: str) -> Iterator[Database]:
     """A fresh copy of the template, dropped after the block."""
-    name = f"test_{next(_numbers)}"
-    _create_database(servers.admin, name, template)
+    name = new_name("one")
     roles = (servers.owner, servers.writer, servers.reader, servers.admin)
-    yield Database(*(_named(url, name) for url in roles))
-    with psycopg.connect(servers.admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    with _new_database(servers.admin, name, template):
+        yield Database(*(_named(url, name) for url in roles))
 
 
-def _create_database(admin: str, name: str, template: str) -> None:
-    statement = sql.SQL("create database {} template {} owner tidemark_owner").format(
-        sql.Identifier(name), sql.Identifier(template)
+@contextmanager
+def _new_database(admin: str, name: str, template: str) -> Iterator[None]:
+    """A database of the owner's, dropped after the block."""
+    create = sql.SQL("create database {} template {} owner {}").format(
+        *map(sql.Identifier, (name, template, OWNER))
     )
     with psycopg.connect(admin, autocommit=True) as connection:
-        connection.execute(statement)
+        connection.execute(create)
+    yield
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def _named(url: str, database: str) -> str:

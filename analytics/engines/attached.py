@@ -33,7 +33,7 @@ from analytics.duck import (
     transaction,
 )
 from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Freshness, Tracer
-from analytics.errors import DeadlineExceeded, Unreachable
+from analytics.errors import DeadlineExceeded, Exhausted, Unreachable
 from analytics.questions.question import Question, Value
 from analytics.sql import statement
 from analytics.sql.local_time import offset_us
@@ -123,7 +123,12 @@ class AttachedEngine:
                 with deadline(cursor, self._timeout):
                     yield cursor
         except duckdb.Error as error:
-            if not is_of_postgres(error) or str(self._spill.name) in str(error):
+            if isinstance(error, duckdb.OutOfMemoryException) or self._spill.name in str(error):
+                raise Exhausted(
+                    f"DuckDB lacks memory or disk for this question: {_gist(error)}; ask for a "
+                    "shorter range or the engine postgres, or give it more"
+                ) from error
+            if not is_of_postgres(error):
                 raise
             if perf_counter() - started >= self._timeout.total_seconds():
                 raise DeadlineExceeded(

@@ -40,7 +40,7 @@ from analytics.engines.attached import AttachedEngine
 from analytics.engines.mirrored import MirrorEngine
 from analytics.engines.postgres import PostgresEngine
 from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Engine, Freshness, Tracer
-from analytics.errors import UnknownEngine
+from analytics.errors import Exhausted, UnknownEngine
 from analytics.mirror.errors import MirrorUnavailable
 from analytics.mirror.keeper import Keeper
 from analytics.questions.question import Question
@@ -61,6 +61,8 @@ _DEFAULT: Final = Choice(AttachedEngine.name, "DuckDB counts distinct users fast
 _EXCEPTIONS: Final[Mapping[str, Choice]] = {
     TopEvents.name: Choice(PostgresEngine.name, "counted where the events lie"),
 }
+
+_EXHAUSTED: Final = f"{AttachedEngine.name} lacks memory or disk for it"
 
 
 def choose(question: Question[Any], asked: str | None = None) -> Choice:
@@ -124,12 +126,14 @@ class Engines:
     ) -> Answer[RowT_co]:
         """The answer of the engine named, or of the one that the rule chooses, and why it was that.
 
-        Without a name the mirror answers; while it can't, another engine does, exactly.
+        Without a name the mirror answers; while it can't, another engine does, exactly, and
+        Postgres itself where DuckDB lacks what it needs.
 
         Raises:
             UnknownEngine: no engine has this name.
             MirrorUnavailable: the mirror was asked for by name and can't answer now.
             Unreachable: Postgres doesn't answer.
+            Exhausted: the engine that was asked for by name lacks memory or disk.
             DeadlineExceeded: the time limit has passed.
         """
         choice = choose(question, engine)
@@ -140,7 +144,12 @@ class Engines:
                 return self._mirror.answer(question, freshness)
             except MirrorUnavailable as error:
                 choice = Choice(choice.engine, f"{choice.reason} (no mirror: {error.cause})")
-        return self._live[choice.engine].answer(question).because(choice.reason)
+        try:
+            return self._live[choice.engine].answer(question).because(choice.reason)
+        except Exhausted:
+            if engine is not None:
+                raise
+            return self._live[PostgresEngine.name].answer(question).because(_EXHAUSTED)
 
     def version(self, question: Question[Any], engine: str | None = None) -> Meta | None:
         """What the answer would say of itself; None where only the answer itself can tell.

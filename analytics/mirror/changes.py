@@ -38,7 +38,6 @@ from analytics.sql import statement
 
 # A day behind all days, for people without events.
 NEVER: Final = 2**31 - 1
-_PEOPLE: Final = "/* tidemark mirror people */ select person, user_key, first_day from people"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,45 +149,31 @@ class Days:
         return people[starts], of_days[starts], had, has
 
 
-def find_keys(cursor: Cursor, batch: Batch, grains: Sequence[str] = ()) -> Keys:
-    """Who the people of the batch are in the file, and its temporary table `people` of them.
-
-    `since` in there is how far back one has to look: an event changes the periods of `grains` that
-    it lies in and no others, unless it is before a user's first day, or was removed from that: then
-    the user may move to another cohort. There is no day of the user before that one, so all are
-    looked at.
-    """
-    people = batch.people
-    names = pa.table(
-        {
-            "person": _int32(np.arange(len(people.names))),
-            "project_id": _int32(people.projects),
-            "user_id": people.names,
-            "since": _int32(_since(batch, grains)),
-        }
-    )
-    with registered(cursor, names=names):
-        cursor.execute(statement("sync", "people"))
-    found = cursor.execute(_PEOPLE).to_arrow_table()
-    keys = -1 - np.arange(len(people.names), dtype=np.int64)
-    first_days = np.full(len(keys), NEVER, np.int64)
-    persons = found["person"].to_numpy()
-    keys[persons] = found["user_key"].to_numpy()
-    first_days[persons] = found["first_day"].to_numpy()
-    return Keys(keys, first_days)
+def find_keys(cursor: Cursor, batch: Batch) -> Keys:
+    """Who the people of the batch are in the file."""
+    with registered(cursor, names=_names(batch)):
+        found = cursor.execute(statement("sync", "people")).to_arrow_table()
+    return _keys(batch, found)
 
 
 def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
     """All that the counts of users by these grains depend on.
 
+    An event changes the periods of `grains` that it lies in and no others, unless it is before a
+    user's first day, or was removed from that: then the user may move to another cohort. There is
+    no day of the user before that one, so all are looked at.
+
     Raises:
         MirrorBroken: the roll-ups say less than what was removed.
     """
-    known = find_keys(cursor, batch, grains)
+    names = _names(batch, grains)
     # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
-    since = _since(batch, grains).min(initial=NEVER)
-    days = written(statement("sync", "days"), {"since": int(since)})
-    found = cursor.execute(days).to_arrow_table()
+    since = names["since"].to_numpy().min(initial=NEVER)
+    with registered(cursor, names=names):
+        days = written(statement("sync", "days"), {"since": int(since)})
+        found = cursor.execute(days).to_arrow_table()
+    known = _keys(batch, found)
+    found = found.filter(pc.is_valid(found["day"]))
     codes = coded(found["person"].to_numpy().astype(np.int64), found["day"].to_numpy())
     all_codes = np.union1d(codes, batch.sums.codes)
     before, change = np.zeros((2, len(all_codes)), np.int64)
@@ -239,6 +224,29 @@ def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
     finally:
         for name in relations:
             cursor.unregister(name)
+
+
+def _names(batch: Batch, grains: Sequence[str] = ()) -> pa.Table:
+    """The people of the batch by number, with how far back to look for each."""
+    people = batch.people
+    return pa.table(
+        {
+            "person": _int32(np.arange(len(people.names))),
+            "project_id": _int32(people.projects),
+            "user_id": people.names,
+            "since": _int32(_since(batch, grains)),
+        }
+    )
+
+
+def _keys(batch: Batch, found: pa.Table) -> Keys:
+    """From rows with person, user_key and first_day, any number for each person."""
+    keys = -1 - np.arange(len(batch.people.names), dtype=np.int64)
+    first_days = np.full(len(keys), NEVER, np.int64)
+    persons = found["person"].to_numpy()
+    keys[persons] = found["user_key"].to_numpy()
+    first_days[persons] = found["first_day"].to_numpy()
+    return Keys(keys, first_days)
 
 
 def _require_possible(before: Integers, after: Integers) -> None:

@@ -9,7 +9,8 @@ sync and every question compares that with what Postgres says in the very snapsh
 | timeline                        | a promoted replica, recovery to a point in time         |
 | database_oid, events_oid        | another database; a table restored or made anew         |
 | epoch                           | TRUNCATE, `tidemark restore`                            |
-| events_definition               | DDL that rewrote the table, or passed by its triggers   |
+| events_definition               | DDL that rewrote the table, or passed by its triggers;  |
+|                                 | a partition that came, went or was put back             |
 | the lease's tokens              | a data directory put back as it was some time ago       |
 | xmin below the tidemark         | the counter itself went back                            |
 | removed_floor above the tidemark| removals that this mirror hasn't seen are pruned        |
@@ -30,8 +31,6 @@ from analytics.mirror import prepared
 from analytics.mirror.columns import Connection
 from analytics.mirror.errors import HistoryBroken, MirrorUnavailable
 from analytics.sessions import Sessions
-
-TRIGGERS: Final = 4
 
 # One round trip. The lock comes before the snapshot: else a TRUNCATE could slip between the look at
 # the epoch and the look at the rows. A scan of the table must never look cheaper than the index,
@@ -111,7 +110,7 @@ def _rows(cursor: Any) -> list[tuple[Any, ...]]:
 
 
 def _facts(row: tuple[Any, ...]) -> Facts:
-    *history, floor, xmin, xmax, as_of_us, token, previous_token, triggers = row
+    *history, floor, xmin, xmax, as_of_us, token, previous_token, unguarded = row
     found = History(*history)
     if found.timeline is None:
         raise MirrorUnavailable(
@@ -119,10 +118,10 @@ def _facts(row: tuple[Any, ...]) -> Facts:
             "give the address of the primary",
             cause="recovery",
         )
-    if triggers != TRIGGERS:
+    if unguarded:
         raise HistoryBroken(
-            f"{triggers} of the {TRIGGERS} triggers on events are enabled ALWAYS, so removals may "
-            "pass unseen; run `tidemark migrate`, or enable them again",
+            f"{unguarded} triggers on events or its partitions are missing or not enabled ALWAYS, "
+            "so removals may pass unseen; `tidemark doctor` names the next step",
             cause="triggers",
         )
     return Facts(

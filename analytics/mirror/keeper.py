@@ -186,9 +186,10 @@ class Keeper:
         self._sessions.close()
 
     def _run(self) -> None:
-        pace, wait, failures = self._plan.pace, 0.0, 0
+        wait, failures = 0.0, 0
         while not self._over.is_set():
             self._wake.clear()
+            began = monotonic()
             try:
                 with self._turn:
                     wait = self._step(wait)
@@ -198,13 +199,14 @@ class Keeper:
                 return
             except (MirrorUnavailable, psycopg.Error, OSError) as error:
                 failures += 1
-                wait = self._failed(error, failures)
+                wait = self._failed(error, failures, monotonic() - began)
             except Exception:  # a bug; without this thread the mirror would fall behind for good
                 failures += 1
                 logger.exception("mirror.crashed")
-                wait = self._failed(MirrorUnavailable(cause="crash"), failures)
+                crash = MirrorUnavailable(cause="crash")
+                wait = self._failed(crash, failures, monotonic() - began)
             if wait > 0:
-                self._wake.wait(min(wait, pace.patience.total_seconds()))
+                self._wake.wait(wait)
 
     def _step(self, waited: float) -> float:
         """Do what is due; how long to wait before the next step, in seconds."""
@@ -381,7 +383,8 @@ class Keeper:
             with suppress(psycopg.Error), self._sessions.connection() as connection:
                 lease.release(connection, mirror_id)  # else it runs out by itself
 
-    def _failed(self, error: Exception, failures: int) -> float:
+    def _failed(self, error: Exception, failures: int, took: float) -> float:
+        """Note it; how long to wait before the next try, in seconds."""
         cause = error.cause if isinstance(error, MirrorUnavailable) else type(error).__name__
         self._plan.listener.failed(cause)
         if failures == 1:
@@ -391,4 +394,6 @@ class Keeper:
             self.status = Status(f"not built yet: {reason}", cause, failed=True)
         if isinstance(error, MirrorBroken) and failures == 1:
             return 0.0
-        return float(min(0.5 * 2 ** (failures - 1), self._plan.pace.patience.total_seconds()))
+        patience = self._plan.pace.patience.total_seconds()
+        # A build that fails at its end would otherwise be all that this machine does.
+        return max(min(float(0.5 * 2 ** (failures - 1)), patience), took)

@@ -36,14 +36,20 @@ _FORGET: Final = """/* tidemark mirror forget */
 delete from mirror_leases where expires_at < now() - %(forgotten)s"""
 
 # Raised and deleted in one transaction. The limit keeps it short; what is left goes the next time.
+# A transaction's removals go together: one that removed more than the limit goes whole.
 _PRUNE: Final = """/* tidemark mirror prune */
 with held as (
     select least(
         (select min(horizon) from mirror_leases where expires_at > now()),
         pg_snapshot_xmin(pg_current_snapshot()),
         (
-            select removed_xid from events_removed
-            order by removed_xid offset %(most)s limit 1
+            select greatest(last.removed_xid, (first.removed_xid::text::bigint + 1)::text::xid8)
+            from
+                (
+                    select removed_xid from events_removed
+                    order by removed_xid offset %(most)s limit 1
+                ) as last,
+                (select removed_xid from events_removed order by removed_xid limit 1) as first
         )
     ) as floor
 ),

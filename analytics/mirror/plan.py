@@ -23,7 +23,7 @@ class Pace:
         prune: between two looks at what may be pruned, and renewals of the lease.
         erasures: between two looks whether somebody was erased who may be in the file.
         rewrite: from one new file for that reason to the next; it answers all erasures till then.
-        patience: the longest wait after an error.
+        patience: the longest wait after an error, unless what failed took longer itself.
     """
 
     shortest: timedelta = timedelta(seconds=0.1)
@@ -32,7 +32,7 @@ class Pace:
     prune: timedelta = timedelta(seconds=60)
     erasures: timedelta = timedelta(seconds=15)
     rewrite: timedelta = timedelta(minutes=10)
-    patience: timedelta = timedelta(seconds=30)
+    patience: timedelta = timedelta(seconds=8)
 
 
 class Listener(Protocol):

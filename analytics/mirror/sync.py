@@ -50,6 +50,16 @@ select count(*) from (
     where removed_xid >= %(since)s::text::xid8 and removed_xid < %(before)s::text::xid8
     limit %(most)s
 ) as found"""
+# Of one table: itself; a partitioned one has no pages of its own.
+_PAGES: Final = """/* tidemark mirror pages */
+select
+    coalesce(max(pg_relation_size(oid)), 0) / current_setting('block_size')::bigint,
+    greatest(count(*), 1)
+from (
+    select 'events'::regclass as oid where not exists (select from pg_partition_tree('events'))
+    union all
+    select relid from pg_partition_tree('events') where isleaf
+) as tables"""
 _IS_EMPTY: Final = "select not exists (select 1 from events)"
 # One a sync, while a transaction stays open: an hour's.
 MARKS_KEPT: Final = 3_600
@@ -193,12 +203,16 @@ def _refuse_more(found: int, most: int, what: str) -> None:
 
 
 def page_ranges(connection: Connection) -> list[dict[str, str]]:
-    """Ranges of places in the table that together hold every row this snapshot sees."""
-    pages = "select pg_relation_size('events') / current_setting('block_size')::bigint"
-    row = connection.execute(pages).fetchone()
-    assert row is not None  # noqa: S101 - a select without from has one row
-    starts = range(0, max(int(row[0]), 1), PAGES_AT_ONCE)
-    return [{"first": f"({s},0)", "end": f"({s + PAGES_AT_ONCE},0)"} for s in starts]
+    """Ranges of places in the table that together hold every row this snapshot sees.
+
+    A range is of every partition alike; together they have no more pages than a whole table's.
+    """
+    row = connection.execute(_PAGES).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without groups has one row
+    most, tables = row
+    at_once = max(PAGES_AT_ONCE // int(tables), 1)
+    starts = range(0, max(int(most), 1), at_once)
+    return [{"first": f"({s},0)", "end": f"({s + at_once},0)"} for s in starts]
 
 
 def _advanced(sessions: Sessions, state: State, facts: Facts) -> State:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from time import sleep
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from asyncpg.exceptions import LockNotAvailableError
+from sqlalchemy.exc import DBAPIError
 
 import migrations
-from analytics.errors import Terminal
+from analytics.errors import Terminal, Transient
 from app.database.pools import connect
+
+log = logging.getLogger(__name__)
 
 
 class SchemaDiffers(Terminal):
@@ -20,14 +28,55 @@ class SchemaDiffers(Terminal):
     code = "schema_differs"
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Runs the migrations up to `revision`.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a migration waits for a table that others use.
+
+    Attributes:
+        lock: for one lock; whoever else wants the table waits behind us for as long.
+        rest: between two tries, in which all of these get through.
+        tries: after as many it is given up.
+    """
+
+    lock: timedelta = timedelta(seconds=2)
+    rest: timedelta = timedelta(seconds=3)
+    tries: int = 20
+
+
+class SchemaBusy(Transient):
+    """Others use a table that the migration has to change, for longer than it waits."""
+
+    code = "schema_busy"
+
+
+def upgrade(url: str, revision: str = "head", patience: Patience | None = None) -> None:
+    """Runs the migrations up to `revision`, all in one transaction.
 
     Safe to start several times at once: one works, the others wait.
 
     Not for use inside a running event loop: Alembic's environment starts one of its own.
+
+    Raises:
+        SchemaBusy: A table could not be locked; nothing was changed.
     """
-    command.upgrade(_config(url), revision)
+    patience = patience or Patience()
+    config = _config(url)
+    config.attributes["lock_milliseconds"] = round(patience.lock.total_seconds() * 1000)
+    for attempt in range(1, patience.tries + 1):
+        try:
+            command.upgrade(config, revision)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != LockNotAvailableError.sqlstate:
+                raise
+            log.warning("migration.waits", extra={"attempt": attempt, "of": patience.tries})
+            if attempt == patience.tries:
+                raise SchemaBusy(
+                    f"A table was in use at each of {attempt} tries; nothing was changed. End the"
+                    " long transaction (`tidemark doctor` names it), then run it again."
+                ) from error
+            sleep(patience.rest.total_seconds())
+        else:
+            return
 
 
 def downgrade(url: str, revision: str) -> None:

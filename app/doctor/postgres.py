@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import psycopg
 
-from analytics.mirror.history import TRIGGERS
 from app.database.migrate import newest_revision
 from app.database.pooling import shares_sessions
 from app.doctor.finding import Finding, connected, note, ok, problem
@@ -25,9 +24,15 @@ select
     current_setting('server_encoding'), current_setting('max_connections')::int,
     (select count(*)::int from pg_stat_activity where backend_type = 'client backend')"""
 _TRIGGERS: Final = """/* tidemark doctor triggers */
-select count(*) from pg_trigger
-where tgrelid = 'events'::regclass and tgenabled = 'A' and tgname in (
-    'events_stamp_version', 'events_log_deleted', 'events_log_updated', 'events_start_epoch')"""
+select tables.oid::regclass::text, tables.oid <> 'events'::regclass, names.name, tgenabled is null
+from
+    (select 'events'::regclass as oid union select relid from pg_partition_tree('events')) as tables
+    cross join unnest(array[
+        'events_stamp_version', 'events_log_deleted', 'events_log_updated', 'events_start_epoch'
+    ]) as names (name)
+    left join pg_trigger on tgrelid = tables.oid and tgname = names.name
+where tgenabled is distinct from 'A'
+order by tables.oid, names.name"""
 _RIGHTS: Final = """/* tidemark doctor rights */
 select
     has_table_privilege('events', 'select'), has_column_privilege('events', 'event_id', 'insert'),
@@ -120,17 +125,7 @@ def _schema(connection: psycopg.Connection) -> Iterator[Finding]:
         )
         return
     yield ok("schema", f"The database has schema {revision}.")
-    (triggers,) = _row(connection, _TRIGGERS)
-    if triggers != TRIGGERS:
-        yield problem(
-            "triggers",
-            f"{triggers} of the {TRIGGERS} triggers on events are enabled ALWAYS: changes may pass"
-            " the mirror by, so it isn't used.",
-            "as the owner: alter table events enable always trigger NAME, for each that `\\d"
-            " events` shows as something else",
-        )
-    else:
-        yield ok("triggers", f"All {TRIGGERS} triggers on events are enabled ALWAYS.")
+    yield _triggers(connection)
     (restored,) = _row(connection, _RESTORED)
     if restored:
         yield problem(
@@ -140,6 +135,26 @@ def _schema(connection: psycopg.Connection) -> Iterator[Finding]:
             "load backups with `tidemark restore`; for these: update events set project_id ="
             " project_id where ingest_xid >= pg_snapshot_xmax(pg_current_snapshot())",
         )
+
+
+def _triggers(connection: psycopg.Connection) -> Finding:
+    unguarded = connection.execute(_TRIGGERS.encode()).fetchall()
+    if not unguarded:
+        return ok("triggers", "All triggers on events are enabled ALWAYS.")
+    table, is_partition, name, is_missing = unguarded[0]
+    enable = f"as the owner: alter table {table} enable always trigger {name}"
+    if is_missing:
+        enable = (
+            "as the owner: select events_guard_partitions(), see docs/growth.md"
+            if is_partition
+            else "restore the schema: its triggers are in the first migration"
+        )
+    return problem(
+        "triggers",
+        f"{len(unguarded)} triggers on events are missing or not enabled ALWAYS, {name} of {table}"
+        " first: changes may pass the mirror by, so it isn't used.",
+        enable,
+    )
 
 
 def _writer(connection: psycopg.Connection) -> Iterator[Finding]:

@@ -16,12 +16,14 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-# 2 MiB: some 20,000 events at most.
+# 2 MiB: some 20,000 events at most. Of a partitioned table, as many in all.
 PAGES: Final = 256
 # A mirror that syncs every two seconds is never more than half of what a question looks through
 # behind (analytics.mirror.look.MOST_EVENTS).
 ROWS_A_SECOND: Final = 50_000
 
+_PARTITIONS: Final = """/* tidemark removal partitions */
+select greatest(count(*), 1) from pg_partition_tree('events') where isleaf"""
 _RANGES: Final = """/* tidemark removal ranges */
 select (ctid::text::point)[0]::bigint / $3 as range, count(*) as rows
 from events
@@ -62,7 +64,7 @@ class Step(NamedTuple):
 
 async def count(connection: asyncpg.Connection, which: Which) -> int:
     """How many events these are."""
-    return sum(rows for _, rows in await _ranges(connection, which))
+    return sum(rows for _, rows in await _ranges(connection, which, PAGES))
 
 
 async def remove(connection: asyncpg.Connection, which: Which) -> AsyncIterator[Step]:
@@ -70,16 +72,20 @@ async def remove(connection: asyncpg.Connection, which: Which) -> AsyncIterator[
 
     Events that come, or are rewritten elsewhere, meanwhile are left to the next run.
     """
-    ranges = await _ranges(connection, which)
+    pages = max(PAGES // await connection.fetchval(_PARTITIONS), 1)
+    ranges = await _ranges(connection, which, pages)
     removed, of = 0, sum(rows for _, rows in ranges)
     for number, _ in ranges:
         began = monotonic()
-        places = (f"({number * PAGES},0)", f"({(number + 1) * PAGES},0)")
+        places = (f"({number * pages},0)", f"({(number + 1) * pages},0)")
         rows = await connection.fetchval(_REMOVE, *which, *places)
         removed += rows
         yield Step(removed, of)
         await asyncio.sleep(max(0.0, rows / ROWS_A_SECOND - (monotonic() - began)))
 
 
-async def _ranges(connection: asyncpg.Connection, which: Which) -> list[tuple[int, int]]:
-    return [(row["range"], row["rows"]) for row in await connection.fetch(_RANGES, *which, PAGES)]
+async def _ranges(
+    connection: asyncpg.Connection, which: Which, pages: int
+) -> list[tuple[int, int]]:
+    """Ranges of so many pages, by number, of every partition alike; and the rows to go in each."""
+    return [(row["range"], row["rows"]) for row in await connection.fetch(_RANGES, *which, pages)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryFile
 from typing import BinaryIO, Final, cast
 
 from ingest.sources.compression import ByteStream
 from ingest.sources.source import SourceOptions
+from ingest.temporary import temporary_file
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -18,6 +18,9 @@ def seekable(stream: ByteStream, options: SourceOptions, begun: bytes = b"") -> 
     """The whole stream as a file at its beginning; a temporary one is gone after the block.
 
     `begun` is what was read of the stream before.
+
+    Raises:
+        NoRoom: The disk is full.
     """
     can_seek = getattr(stream, "seekable", None)
     if can_seek and can_seek():
@@ -25,7 +28,7 @@ def seekable(stream: ByteStream, options: SourceOptions, begun: bytes = b"") -> 
         file.seek(0)
         yield file
         return
-    with TemporaryFile(dir=options.spool_directory, prefix="tidemark-") as spooled:
+    with temporary_file(options.spool_directory) as spooled:
         chunk = begun or stream.read(_CHUNK_BYTES)
         while chunk:
             spooled.write(chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,7 +42,7 @@ def client_of(settings: Settings, **changes: Any) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def throttled(settings: Settings) -> Iterator[TestClient]:
+def throttled(settings: Settings, patience: None) -> Iterator[TestClient]:
     with client_of(settings, rate_limit=PER_MINUTE) as client:
         yield client
 
@@ -121,6 +122,24 @@ def test_a_restarted_redis_is_taught_the_script_again(
         assert throttled.post("/api/events", json=events(1), headers=caller.ingest).is_success
         Redis.from_url(servers.redis).script_flush()
     assert metric(throttled, PASSED) == 0
+
+
+def test_a_clock_put_back_keeps_nobody_out(
+    throttled: TestClient, make: Callable[[], Caller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two hours; what was sent before is forgiven, and the limit holds from then on."""
+    caller, now = make(), time.time_ns
+    post = lambda size: throttled.post(  # noqa: E731
+        "/api/events", json=events(size), headers=caller.ingest
+    )
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time_ns", lambda: now() + 7_200 * 10**9)
+        assert post(500).status_code == 200
+        assert post(500).status_code == 429
+    assert post(500).status_code == 200
+    refused = post(500)
+    assert refused.status_code == 429
+    assert int(refused.headers["retry-after"]) <= 60
 
 
 def test_without_an_answer_from_redis_events_pass_and_are_counted(

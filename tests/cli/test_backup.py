@@ -19,11 +19,11 @@ from analytics.mirror.plan import Plan
 from analytics.project import Project
 from analytics.questions.day_range import DayRange
 from analytics.questions.top_events import TopEvents
-from app.local.binaries import postgres_binary
 from app.local.servers import ServerUrls
 from tests.cli.conftest import Tidemark
 from tests.conftest import Database, new_database
 from tests.data import copy_events, data_set
+from tests.given_servers import postgres_tool
 
 KEPT = "select project_id, event_id, occurred_at, user_id, event_type, properties from events"
 EVENTS = data_set("git_rails")[:3_000]
@@ -182,7 +182,7 @@ def test_restore_by_hand_is_answered_rightly(
 ) -> None:
     dump = tmp_path / "dump"
     run = lambda tool, *arguments: subprocess.run(  # noqa: E731
-        [postgres_binary(tool), *arguments], check=True, capture_output=True, timeout=60
+        [postgres_tool(tool), *arguments], check=True, capture_output=True, timeout=60
     )
     run("pg_dump", "--format=custom", f"--file={dump}", filled.admin)
     before = rows(filled)

@@ -12,6 +12,8 @@ import pytest
 
 from analytics.duck import DuckLimits
 from analytics.engines.attached import AttachedEngine
+from analytics.engines.choose import Engines
+from analytics.errors import Exhausted
 from analytics.events import ProjectId
 from analytics.project import Project
 from analytics.questions.dau import Dau
@@ -135,3 +137,22 @@ def test_closing_leaves_no_files(module_database: Database) -> None:
     assert Path(used).parent == spill
     engine.close()
     assert not spill.exists()
+
+
+def test_question_that_needs_more_than_there_is_goes_to_postgres(database: Database) -> None:
+    with psycopg.connect(database.owner) as connection:
+        connection.execute(
+            "insert into events (project_id, event_id, occurred_at, user_id, event_type)"
+            " select 1, gen_random_uuid(), '2025-03-02', repeat('long name ', 15) || n, 'look'"
+            " from generate_series(1, 60000) as n"
+        )
+    question = Dau(Project(ProjectId(1), "shop"), DAYS)
+    limits = DuckLimits(threads=1, memory_megabytes=8, spill_megabytes=0)
+    with Engines.connect(database.reader, limits=limits) as engines:
+        answer = engines.answer(question)
+        assert (answer.meta.engine, max(row.dau for row in answer.rows)) == ("postgres", 60_000)
+        assert "lacks memory" in answer.meta.reason
+        with pytest.raises(Exhausted):
+            engines.answer(question, AttachedEngine.name)
+        small = Dau(question.project, DayRange(date(2025, 4, 1), date(2025, 4, 2)))
+        assert engines.answer(small, AttachedEngine.name).meta.engine == AttachedEngine.name

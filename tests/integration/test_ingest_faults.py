@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from analytics.events import ProjectId
+from app.local.instance import connect
 from ingest import commit
 from ingest.errors import LoadInterrupted
 from ingest.load import LoadOptions, load
@@ -56,10 +57,13 @@ class Proxy:
     """Stands between asyncpg and Postgres and loses one COMMIT, or Postgres's answer to it."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.url = f"{url.partition('?')[0]}?host={folder}&port=5432"
+        parts = urlsplit(url)
+        user = parts.netloc.partition("@")[0]
+        self.url = f"postgresql://{user}@{parts.path}?host={folder}&port=5432"
         self.commits = 0
         self.lose: tuple[int, Lost] | None = None
-        self._upstream = f"{parse_qs(urlsplit(url).query)['host'][0]}/.s.PGSQL.5432"
+        sockets = parse_qs(parts.query).get("host", [""])[0]
+        self._upstream = parts.port or Path(sockets) / ".s.PGSQL.5432"
         self._path = folder / ".s.PGSQL.5432"
         self._open = True
         self._threads: list[threading.Thread] = []
@@ -92,8 +96,8 @@ class Proxy:
                     self._start(self._serve, self._listener.accept()[0])
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_UNIX) as server:
-            server.connect(self._upstream)
+        with client, connect(self._upstream) as server:
+            server.settimeout(None)
             while True:
                 for source in select.select([client, server], [], [])[0]:
                     data = source.recv(1 << 16)

@@ -11,6 +11,7 @@ import psycopg
 
 from analytics.engines.mirrored import MirrorEngine
 from analytics.mirror.keeper import Keeper
+from analytics.mirror.prepared import prepare
 from analytics.questions.question import Question
 from analytics.sql import statement
 
@@ -26,6 +27,13 @@ class _Asked:
             self._witness.ask(self._connection)
         finally:
             self._connection.rollback()
+
+    def __eq__(self, other: object) -> bool:
+        """What this connection has prepared is known by the connection."""
+        return self._connection is other
+
+    def __hash__(self) -> int:
+        return hash(self._connection)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -67,6 +75,7 @@ class Witness:
     def connection(self) -> Iterator[_Asked]:
         time.sleep(self._pause)
         with self._keeper.sessions.connection() as connection:
+            prepare(connection)
             yield _Asked(connection, self)
 
     def __getattr__(self, name: str) -> Any:

@@ -101,7 +101,7 @@ def _no_lock(patch: Patch) -> None:
 
 def _triggers_not_counted(patch: Patch) -> None:
     facts = history._facts
-    patch.setattr(history, "_facts", lambda row: facts((*row[:-1], history.TRIGGERS)))
+    patch.setattr(history, "_facts", lambda row: facts((*row[:-1], 0)))
 
 
 def _state_read_after_the_look(patch: Patch) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -27,6 +27,7 @@ from analytics.mirror.plan import Pace, Plan
 from analytics.project import Project
 from tests.conftest import Database
 from tests.mirror.machine import INSTANTS, TYPES, USERS, WINDOWS
+from tests.mirror.partitioning import psql
 from tests.mirror.same_snapshot import Witness
 
 SECONDS = float(os.environ.get("SECONDS", "20"))
@@ -38,6 +39,12 @@ PACE = Pace(
     rest=0.5,
     prune=timedelta(milliseconds=300),
     patience=timedelta(milliseconds=200),
+)
+_UPKEEP: tuple[LiteralString, ...] = (
+    "reindex index concurrently pk_events",
+    "reindex index concurrently ix_events_ingest_xid",
+    "reindex table concurrently events_removed",
+    "vacuum (analyze) events, events_removed",
 )
 _INSERT = """insert into events (project_id, event_id, occurred_at, user_id, event_type)
 values (%s, %s, %s, %s, %s) on conflict do nothing"""
@@ -94,6 +101,16 @@ class Crowd:
                     self.counts["truncates"] += 1
                 except psycopg.OperationalError:
                     self.counts["truncates given up"] += 1
+
+    def reindex(self, chance: random.Random) -> None:
+        """What keeps a table that only grows in shape, beside everything else (docs/growth.md)."""
+        with psycopg.connect(self.database.owner, autocommit=True) as connection:
+            while time.monotonic() < self.end:
+                try:
+                    connection.execute(chance.choice(_UPKEEP))
+                    self.counts["upkeep"] += 1
+                except psycopg.errors.DeadlockDetected:
+                    self.counts["deadlocks of upkeep"] += 1
 
     def read(self, chance: random.Random) -> None:
         self._compare(chance, Witness(self.keeper), "comparisons")
@@ -157,9 +174,28 @@ class _Counting:
 
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
-def test_answers_are_exact_while_everybody_writes(
-    database: Database, tmp_path: Path, record_property: Callable[[str, object], None]
+def test_answers_are_exact_while_everybody_writes(database: Database, tmp_path: Path) -> None:
+    counts = crowded(database, tmp_path, "truncate")
+    assert counts["truncates"] >= 1
+    given_up = {name for name in counts if name.startswith("built: ")}
+    assert given_up <= {"built: first", "built: epoch"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.parametrize("way", ["", "1-by-hash.sql"], ids=["one table", "partitions"])
+def test_upkeep_beside_everybody_costs_no_mirror(
+    database: Database, tmp_path: Path, way: str
 ) -> None:
+    if way:
+        psql(database.owner, way, "2-copy.sql", "4-swap.sql")
+    counts = crowded(database, tmp_path, "reindex")
+    assert counts["upkeep"] >= 5
+    assert {name for name in counts if name.startswith("built: ")} == {"built: first"}
+
+
+def crowded(database: Database, folder: Path, disturbance: str) -> Counter[str]:
+    """Everybody at once, and somebody who disturbs them; what was counted."""
     with psycopg.connect(database.owner) as connection:
         for project in PROJECTS:
             connection.execute(
@@ -167,13 +203,14 @@ def test_answers_are_exact_while_everybody_writes(
                 [project.name, project.timezone],
             )
     heard = _Counting()
-    plan = Plan(tmp_path, database.reader, database.owner, pace=PACE, listener=heard)
+    plan = Plan(folder, database.reader, database.owner, pace=PACE, listener=heard)
     keeper = Keeper(plan)
     keeper.start()
     crowd = Crowd(database, keeper)
     try:
         writers = [crowd.write] * WRITERS
-        crowd.run(*writers, *[crowd.read] * READERS, crowd.read_slowly, crowd.truncate)
+        readers = [crowd.read] * READERS
+        crowd.run(*writers, *readers, crowd.read_slowly, getattr(crowd, disturbance))
     finally:
         keeper.close()
     counts = crowd.counts + heard.counts
@@ -182,6 +219,4 @@ def test_answers_are_exact_while_everybody_writes(
     assert counts["comparisons"] >= 100
     assert min(counts["with a tail"], counts["with removals"]) >= 50
     assert min(counts["syncs"], counts["transactions"], counts["removals pruned"]) >= 20
-    assert counts["truncates"] >= 1
-    given_up = {name for name in counts if name.startswith("built: ")}
-    assert given_up <= {"built: first", "built: epoch"}
+    return counts

@@ -17,8 +17,8 @@ from analytics.engines.postgres import PostgresEngine
 from analytics.mirror import lease
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
 from analytics.mirror.look import look
-from app.local.binaries import postgres_binary
 from tests.conftest import Database, new_database
+from tests.given_servers import postgres_tool
 from tests.mirror.comparison import Comparison
 from tests.mirror.conftest import (
     SHOP,
@@ -46,7 +46,7 @@ def dumper(database: Database, tmp_path: Path) -> Callable[[], Path]:
 
     def dump() -> Path:
         path = tmp_path / "dump"
-        command = [postgres_binary("pg_dump"), "--format=custom", f"--file={path}", database.owner]
+        command = [postgres_tool("pg_dump"), "--format=custom", f"--file={path}", database.owner]
         subprocess.run(command, check=True)
         return path
 
@@ -60,7 +60,7 @@ def other_database(servers: object) -> Iterator[Database]:
 
 
 def restore(path: Path, url: str, *options: str) -> None:
-    command = [postgres_binary("pg_restore"), "--exit-on-error", "--no-comments", *options]
+    command = [postgres_tool("pg_restore"), "--exit-on-error", "--no-comments", *options]
     subprocess.run([*command, f"--dbname={url}", path], check=True)
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from analytics.mirror import sync
+from analytics.mirror import lease, sync
 from analytics.mirror.errors import MirrorBroken
 from analytics.questions.dau import Dau, DayUsers
 from analytics.questions.day_range import DayRange
@@ -322,6 +322,19 @@ def test_tidemark_passes_removals_of_events_it_never_held(
     passed = mirror.state().horizon
     mirror.sync()
     assert mirror.state().horizon == passed
+
+
+def test_a_transaction_that_removed_more_than_the_limit_is_pruned(
+    mirror: HandKept, connect: Write
+) -> None:
+    writer = connect()
+    for number in range(1, 8):
+        insert(writer, 70_000 + number)
+    writer.execute("delete from events where event_id < %s", [event_id(70_006)])
+    delete(writer, 70_006)
+    delete(writer, 70_007)
+    assert [lease.prune(writer, most=2), lease.prune(writer, most=2)] == [5, 2]
+    assert writer.execute("select count(*) from events_removed").fetchone() == (0,)
 
 
 def test_backlog_too_large_for_one_sync_is_built_anew(

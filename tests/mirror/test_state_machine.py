@@ -1,7 +1,7 @@
 """After every step of whatever may happen, every question gets the exact answer.
 
-`make test` takes a short walk, `make test-slow` 2,000 steps, `make soak` as many as go into
-SOAK_MINUTES. A walk is settled by its seed, which a failure prints; MIRROR_SEED takes it again.
+`make test` takes a short walk, `make test-slow` 2,000 steps, `make walk` as many as go into
+WALK_MINUTES. A walk is settled by its seed, which a failure prints; MIRROR_SEED takes it again.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def test_two_thousand_steps_leave_the_answers_exact(machine: type[MirrorMachine]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("SOAK_MINUTES" not in os.environ, reason="takes as long as SOAK_MINUTES says")
+@pytest.mark.skipif("WALK_MINUTES" not in os.environ, reason="takes as long as WALK_MINUTES says")
 @pytest.mark.timeout(0)
-def test_soak(machine: type[MirrorMachine]) -> None:
-    end = time.monotonic() + 60 * float(os.environ["SOAK_MINUTES"])
+def test_a_long_walk_leaves_the_answers_exact(machine: type[MirrorMachine]) -> None:
+    end = time.monotonic() + 60 * float(os.environ["WALK_MINUTES"])
     number = SEED * 1_000_000
     while time.monotonic() < end:
         walk(machine, number, runs=20, shrink=True)

@@ -1,11 +1,10 @@
 -- question: who are these people in the file?
--- answers: temporary table people (person, user_key, first_day, since integer), without whom the dictionary lacks
--- takes: relation names (person, project_id integer, user_id varchar, since integer)
+-- answers: (person, user_key, first_day integer), without whom the dictionary lacks
+-- takes: relation names (person, project_id integer, user_id varchar)
 -- relies on: one scan of the dictionary, with the names as the side that is hashed
 -- why: names are found by their hashes first, which takes two thirds of the time
-create or replace temporary table people as
 with known as (
     select * from users where name_hash in (select hash(user_id) from names)
 )
-select person, user_key, coalesce(first_day, 2147483647) as first_day, since
+select person, user_key, coalesce(first_day, 2147483647) as first_day
 from names join known using (project_id, user_id)
