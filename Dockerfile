@@ -12,6 +12,8 @@ COPY app app
 COPY ingest ingest
 COPY migrations migrations
 RUN pip install --no-deps --no-build-isolation .
+COPY ops/shrink-image ops/shrink-image
+RUN ops/shrink-image /opt/tidemark
 
 FROM python:3.11-slim-bookworm
 ARG VERSION=0.1.0

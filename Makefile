@@ -17,7 +17,7 @@ NOT_SERVERS  := $(addprefix --ignore-glob tests/,integration/test_local_* integr
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-servers faults test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-servers faults image-size test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
         mirror-figures capacity capacity-page notebooks docs lint format lock clean
 
@@ -54,6 +54,9 @@ walk: $(VENV)/.dev  ## Walk at random against the mirror for WALK_MINUTES (10), 
 
 soak: $(VENV)/.dev  ## Keep one server at work for SOAK_MINUTES (30): nothing may grow or differ; write docs/soak.md
 	$(BIN)/python -m benchmarks.soak
+
+image-size: $(VENV)/.dev  ## Build the image's packages as the Dockerfile does, run its commands on them, print what weighs most
+	$(BIN)/python -m pytest -n 0 -m slow -rP --no-header tests/cli/test_container_commands.py
 
 lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

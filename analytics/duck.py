@@ -101,13 +101,10 @@ def open_database(
     return connection
 
 
-def attach_postgres(
-    connection: duckdb.DuckDBPyConnection, url: str, application_name: str, timeout: timedelta
-) -> None:
+def attach_postgres(connection: duckdb.DuckDBPyConnection, url: str, application_name: str) -> None:
     """Load the Postgres extension, and attach `public` of the database at `url` as `pg`, read-only.
 
-    The credentials travel in a secret, so that `duckdb_databases()` doesn't show them. `timeout`
-    becomes statement_timeout on every connection, for interrupting DuckDB doesn't stop Postgres.
+    The credentials travel in a secret, so that `duckdb_databases()` doesn't show them.
 
     Raises:
         duckdb.IOException: the server doesn't answer or doesn't let us in.
@@ -115,15 +112,13 @@ def attach_postgres(
     connection.load_extension(str(_extension()))
     connection.execute("set global pg_use_ctid_scan = false")
     parameters = connection_parameters(url, application_name)
-    milliseconds = max(1, round(timeout.total_seconds() * 1000))
-    options = f"{parameters.get('options', '')} -c statement_timeout={milliseconds}".strip()
     secret = {
         field: parameters[name] for name, field in _SECRET_FIELDS.items() if name in parameters
     }
     rest = {name: value for name, value in parameters.items() if name not in _SECRET_FIELDS}
     fields = "".join(f", {field} ${field}" for field in secret)
     connection.execute(f"create secret tidemark (type postgres{fields})", secret)
-    conninfo = make_conninfo("", **{**rest, "options": options})
+    conninfo = make_conninfo("", **rest)
     connection.execute(
         f"attach {quoted(conninfo)} as pg "
         "(type postgres, secret tidemark, read_only, schema 'public')"

@@ -6,6 +6,7 @@ That is how containers are handed secrets, and what keeps them out of the proces
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,13 +14,12 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import PydanticBaseSettingsSource
 
-from analytics.errors import Terminal
 
+@dataclass(frozen=True, slots=True)
+class NoSecret:
+    """Stands for a secret that can't be had, so that it is named among all that is wrong."""
 
-class UnreadableSecret(Terminal):
-    """A file that holds a secret can't be read."""
-
-    code = "unreadable_secret"
+    why: str
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -28,22 +28,22 @@ class SecretFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """The file's text without the line's end, the field's name, and that it is no JSON.
 
-        Raises:
-            UnreadableSecret: The file can't be read, is empty, or the secret is given twice.
+        `NoSecret` instead of the text where the file can't be read or is empty, or the secret is
+        given twice.
         """
         name = field_name.upper()
         path = os.environ.get(f"{name}_FILE")
         if path is None or not is_secret(field):
             return None, field_name, False
         if os.environ.get(name) is not None:
-            raise UnreadableSecret(f"{name} and {name}_FILE are both set; keep one of them.")
+            return NoSecret(f"{name} and {name}_FILE are both set; keep one"), field_name, False
         try:
             text = Path(path).read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise UnreadableSecret(f"{name}_FILE={path!r} can't be read: {why}.") from error
+            return NoSecret(f"the file can't be read: {why}"), field_name, False
         if not text:
-            raise UnreadableSecret(f"{name}_FILE={path!r} is empty; it must hold the secret.")
+            return NoSecret("the file is empty; it must hold the secret"), field_name, False
         return text, field_name, False
 
     def __call__(self) -> dict[str, Any]:

@@ -5,13 +5,25 @@ The names in the environment are the field names in upper case: DATABASE_URL, AP
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -20,7 +32,7 @@ from pydantic_settings import (
 )
 
 from app.origins import origins_of
-from app.secret_files import SecretFiles
+from app.secret_files import NoSecret, SecretFiles
 
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
@@ -42,6 +54,14 @@ class Registration(StrEnum):
     OPEN = "open"
     INVITE = "invite"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """What is wrong about settings that are right each by itself, and whose names they are."""
+
+    says: str
+    names: tuple[str, ...]
 
 
 class Settings(BaseSettings):
@@ -278,40 +298,62 @@ class Settings(BaseSettings):
         description="Time limit of one question, in seconds or as an ISO 8601 duration.",
     )
 
-    @model_validator(mode="after")
-    def _no_contradiction(self) -> Self:
-        """Names every contradiction at once.
+    @field_validator("*", mode="before")
+    @classmethod
+    def _secret_is_there(cls, given: object) -> object:
+        if isinstance(given, NoSecret):
+            raise PydanticCustomError("no_secret", "{why}", {"why": given.why})
+        return given
 
-        With local servers everything else about servers would be passed over without a word.
-        """
-        found = []
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_that_is_wrong(cls, given: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        """Names contradictions beside fields that are wrong each by itself."""
+        wrong: list[InitErrorDetails] = []
+        try:
+            settings = check(given)
+        except ValidationError as error:
+            wrong = [_again(entry) for entry in error.errors()]
+            names = {entry["loc"][0] for entry in error.errors() if entry["loc"]}
+            settings = check({name: given[name] for name in given if name not in names})
+        else:
+            names = set()
+        # What contradicts something that is wrong may not when that is right.
+        found = [each for each in settings.contradictions() if not names & set(each.names)]
+        wrong += [
+            InitErrorDetails(type=PydanticCustomError("contradiction", each.says), input=None)
+            for each in found
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return settings
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """With local servers everything else about servers would be passed over without a word."""
         if self.database_url is None:
-            alone = ("database_owner_url", "database_reader_url", "redis_url")
-            found += [
-                f"{name.upper()} is set and DATABASE_URL is not; set both, or neither"
-                for name in alone
-                if getattr(self, name) is not None
-            ]
+            for name in ("database_owner_url", "database_reader_url", "redis_url"):
+                if getattr(self, name) is not None:
+                    yield Contradiction(
+                        f"{name.upper()} is set and DATABASE_URL is not; set both, or neither",
+                        (name, "database_url"),
+                    )
         if self.refresh_ttl_days > self.session_ttl_days:
-            found.append(
+            yield Contradiction(
                 f"REFRESH_TTL_DAYS={self.refresh_ttl_days} is longer than "
-                f"SESSION_TTL_DAYS={self.session_ttl_days}"
+                f"SESSION_TTL_DAYS={self.session_ttl_days}; lower the first, or raise the second",
+                ("refresh_ttl_days", "session_ttl_days"),
             )
         if self.temp_directory is not None and not self.temp_directory.is_dir():
-            found.append(f"TEMP_DIRECTORY={str(self.temp_directory)!r} is no folder; make it")
-        if found:
-            raise ValueError("; ".join(found))
-        return self
-
-    @model_validator(mode="after")
-    def _no_open_door(self) -> Self:
-        if self.benchmark_token is not None and self.database_url is not None:
-            message = (
-                "BENCHMARK_TOKEN passes without a login, so it works with local servers only; "
-                "unset it, or DATABASE_URL"
+            yield Contradiction(
+                f"TEMP_DIRECTORY={str(self.temp_directory)!r} is no folder; make it",
+                ("temp_directory",),
             )
-            raise ValueError(message)
-        return self
+        if self.benchmark_token is not None and self.database_url is not None:
+            yield Contradiction(
+                "BENCHMARK_TOKEN passes without a login, so it works with local servers only; "
+                "unset it, or DATABASE_URL",
+                ("benchmark_token", "database_url"),
+            )
 
     @classmethod
     def settings_customise_sources(
@@ -322,5 +364,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's own names
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Values given in the code, then the environment, then files that it names."""
-        return init_settings, env_settings, SecretFiles(settings_cls)
+        """Values given in the code, then files that the environment names, then itself.
+
+        Files come first to tell when a secret is given both ways.
+        """
+        return init_settings, SecretFiles(settings_cls), env_settings
+
+
+def _again(entry: ErrorDetails) -> InitErrorDetails:
+    """An error in the words it had, to be raised among others."""
+    said = PydanticCustomError("wrong", "{says}", {"says": entry["msg"]})
+    return InitErrorDetails(type=said, loc=entry["loc"], input=entry["input"])

@@ -42,10 +42,13 @@ APPLICATION: Final = "tidemark attached"
 
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
-# The inner text reaches Postgres as it stands. It opens the transaction that the scan will share.
+# The inner text reaches Postgres as it stands. It opens the transaction that the scan will share,
+# and limits its time, for interrupting DuckDB doesn't stop Postgres. As an option of the connection
+# the limit would be refused by PgBouncer.
 _BEGIN: Final[LiteralString] = """/* tidemark attached begin */
 select as_of_us from postgres_query('pg', '/* tidemark attached begin */
-    select (extract(epoch from transaction_timestamp()) * 1000000)::bigint as as_of_us')"""
+    select (extract(epoch from transaction_timestamp()) * 1000000)::bigint as as_of_us
+    from set_config(''statement_timeout'', ''{milliseconds}'', true)')"""
 
 
 class AttachedEngine:
@@ -69,6 +72,8 @@ class AttachedEngine:
         """
         self._url = url
         self._timeout = timeout
+        milliseconds = str(max(1, round(timeout.total_seconds() * 1000)))
+        self._begin = _BEGIN.replace("{milliseconds}", milliseconds)
         self._tracer = tracer
         self._limits = limits or DuckLimits()
         self._spill = TemporaryDirectory(prefix="tidemark-duckdb-", dir=spill)
@@ -84,7 +89,7 @@ class AttachedEngine:
         """See `Engine.answer`."""
         started = perf_counter()
         with self._cursor() as cursor:
-            [(as_of_us,)] = self._run(cursor, _BEGIN, {})
+            [(as_of_us,)] = self._run(cursor, self._begin, {})
             found = self._run(cursor, *_compiled(question))
         rows = question.rows(found)
         as_of = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us)
@@ -106,7 +111,7 @@ class AttachedEngine:
     def ping(self) -> None:
         """See `Engine.ping`."""
         with self._cursor() as cursor:
-            self._run(cursor, _BEGIN, {})
+            self._run(cursor, self._begin, {})
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -148,7 +153,7 @@ class AttachedEngine:
                 with ExitStack() as undo:
                     database = open_database(self._spill_directory(), self._limits)
                     undo.callback(database.close)
-                    attach_postgres(database, self._url, APPLICATION, self._timeout)
+                    attach_postgres(database, self._url, APPLICATION)
                     lock_down(database)
                     undo.pop_all()
                 self._database = database

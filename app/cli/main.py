@@ -11,10 +11,9 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from analytics.errors import TidemarkError
-from app import logs
+from app import logs, wrong_settings
 from app.cli import (
     backup,
     doctor,
@@ -30,8 +29,6 @@ from app.cli import (
 )
 from app.local.signals import stop_on_signals
 from app.problems import FAILURE, INTERRUPTED, outcome_of
-from app.secret_files import is_secret
-from app.settings import Settings
 
 app = typer.Typer(
     name="tidemark",
@@ -80,7 +77,7 @@ def run() -> None:
     except TidemarkError as error:
         code = _say(str(error), outcome_of(error).exit_code)
     except ValidationError as error:
-        code = _say(_settings_message(error), FAILURE)
+        code = _say(wrong_settings.message(error), FAILURE)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     except BrokenPipeError:
@@ -95,18 +92,3 @@ def _say(message: str, code: int) -> int:
     if message:
         sys.stderr.write(f"tidemark: {' '.join(message.split())}\n")
     return code
-
-
-def _settings_message(error: ValidationError) -> str:
-    wrong = "; ".join(_wrong(entry) for entry in error.errors())
-    return f"Settings from the environment can't be used: {wrong}"
-
-
-def _wrong(entry: ErrorDetails) -> str:
-    """One setting, with its value unless that is a secret."""
-    name = ".".join(map(str, entry["loc"]))
-    field = Settings.model_fields.get(name)
-    if field is None:  # it is about several together
-        return entry["msg"]
-    value = "" if is_secret(field) else f"={entry['input']!r}"
-    return f"{name.upper()}{value}: {entry['msg']}"

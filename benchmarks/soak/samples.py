@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from statistics import mean
 from typing import Any, Final
 
-import numpy as np
 import psycopg
 
 from benchmarks.serving import Serving
@@ -24,7 +22,7 @@ MEASURES: Final = {
     "removed_mb": "the log of removals with its index, MB",
 }
 MOST_GROWTH: Final = 0.1
-"""Over the last half of a run, by the straight line through it, as a share of the mean."""
+"""From the peak of the third quarter of a run to that of the last."""
 _POSTGRES: Final = """/* soak */
 select
     (select count(*) from pg_stat_activity where backend_type = 'client backend'),
@@ -69,14 +67,13 @@ def _bytes(folder: Path) -> int:
 
 
 def growth(samples: Samples, measure: str) -> float:
-    """How much it grew over the last half, by the straight line through it, of its mean there."""
-    half = samples[len(samples) // 2 :]
-    minutes = np.array([each["minutes"] for each in half])
-    values = np.array([each[measure] for each in half])
-    if len(half) < 2 or not values.any():
-        return 0.0
-    slope = np.polyfit(minutes, values, 1)[0]
-    return float(slope * (minutes[-1] - minutes[0]) / mean(values))
+    """How much higher the peak of the last quarter is than that of the quarter before.
+
+    Files are rewritten now and then, so a line through them would say where in a wave a run ended.
+    """
+    quarter = max(len(samples) // 4, 1)
+    before = max((each[measure] for each in samples[-2 * quarter : -quarter]), default=0.0)
+    return max(each[measure] for each in samples[-quarter:]) / before - 1 if before else 0.0
 
 
 def growing(samples: Samples) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from contextlib import closing
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -70,6 +71,14 @@ def test_question_takes_one_session(database: Database) -> None:
     finally:
         engine.close()
     assert sessions == [("tidemark attached",)]
+
+
+def test_postgres_itself_limits_a_question(module_database: Database) -> None:
+    show = "from postgres_query('pg', 'select current_setting(''statement_timeout'') as it')"
+    engine = AttachedEngine(module_database.reader, timeout=timedelta(seconds=7))
+    with closing(engine), engine._cursor() as cursor:
+        engine._run(cursor, engine._begin, {})
+        assert cursor.execute(show).fetchall() == [("7s",)]
 
 
 def test_password_is_not_shown(engine: AttachedEngine, module_database: Database) -> None:

@@ -12,11 +12,10 @@ from pydantic import SecretStr, ValidationError
 
 from app.accounts.errors import BenchmarkExposed
 from app.accounts.secret_key import UnsafeSecretKey, local_secret_key, secret_key
-from app.cli.main import _settings_message
 from app.local.home import Home
 from app.main import create_app
-from app.secret_files import UnreadableSecret
 from app.settings import Settings
+from app.wrong_settings import message
 
 GOOD = "S3v1kW0a9bQ2rT5yU8iO1pA4sD7fG0hJ"
 NAMES = ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_READER_URL", "REDIS_URL", "SECRET_KEY")
@@ -75,13 +74,13 @@ def test_a_secret_given_twice_or_in_no_readable_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_KEY_FILE", str(tmp_path / "missing"))
-    with pytest.raises(UnreadableSecret, match="both set"):
+    with pytest.raises(ValidationError, match="both set"):
         Settings()
     monkeypatch.delenv("SECRET_KEY")
-    with pytest.raises(UnreadableSecret, match="No such file"):
+    with pytest.raises(ValidationError, match="No such file"):
         Settings()
     (tmp_path / "missing").write_text("\n")
-    with pytest.raises(UnreadableSecret, match="is empty"):
+    with pytest.raises(ValidationError, match="is empty"):
         Settings()
 
 
@@ -97,10 +96,43 @@ def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_PORT", "-1")
     with pytest.raises(ValidationError) as caught:
         Settings()
-    message = _settings_message(caught.value)
-    assert "BENCHMARK_TOKEN: " in message
-    assert "API_PORT='-1': " in message
-    assert "too short" not in message
+    said = message(caught.value)
+    assert "BENCHMARK_TOKEN (from the environment): " in said
+    assert "allowed: at least 16 characters" in said
+    assert "API_PORT='-1' (from the environment): " in said
+    assert "allowed: at least 0, at most 65535" in said
+    assert "too short" not in said.replace("is too short", "")
+
+
+def test_everything_wrong_is_one_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "API_PORT": "x",
+        "LOG_LEVEL": "loud",
+        "REFRESH_TTL_DAYS": "30",
+        "SESSION_TTL_DAYS": "20",
+        "REDIS_URL": "redis://host",
+        "METRICS_TOKEN_FILE": str(tmp_path / "missing"),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    said = message(caught.value)
+    for name in given:
+        assert name in said
+    assert "(5) " in said
+    assert "(6) " not in said
+    assert f"METRICS_TOKEN (from METRICS_TOKEN_FILE={tmp_path / 'missing'}): the file can't" in said
+
+
+def test_what_hangs_on_a_wrong_setting_is_not_said_to_contradict_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REFRESH_TTL_DAYS", "x")
+    monkeypatch.setenv("SESSION_TTL_DAYS", "3")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert [entry["loc"] for entry in caught.value.errors()] == [("refresh_ttl_days",)]
 
 
 def test_benchmark_token_can_not_be_set_where_servers_are_given() -> None:
