@@ -34,6 +34,7 @@ from app.attempts import Attempts
 from app.database.looks import Looks, looks_at
 from app.database.pools import events_pool, sqlalchemy_engine
 from app.disk_metrics import DiskMetrics
+from app.erasure.deletion import Removals
 from app.erasure.expiry import keep_expiring
 from app.intake import Intake
 from app.limits import Limits
@@ -42,7 +43,7 @@ from app.mirroring import MirrorMetrics, duck_limits, keeper_of
 from app.observability import Metrics
 from app.pool_metrics import PoolMetrics, Pools, refreshing
 from app.quick_redis import QuickRedis
-from app.servers import given
+from app.servers import Servers, given
 from app.settings import Registration, Settings
 from app.throttle import Throttle
 from app.turns import Turns
@@ -75,6 +76,7 @@ class Resources:
     authentication: Authentication
     erasing: asyncio.Semaphore
     intake: Intake
+    removals: Removals
 
 
 class State(TypedDict):
@@ -131,12 +133,8 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     DiskMetrics(settings, metrics)
     PoolMetrics(Pools(accounts, events, questions, threads), metrics)
     stack.enter_context(_background(refreshing(metrics)))
-    uses = KeyUses(accounts)
-    stack.push_async_callback(uses.try_to_flush)
-    stack.enter_context(_background(uses.keep_flushing()))
-    if settings.expire_every:
-        job = keep_expiring(servers.writer, settings.expire_every, metrics)
-        stack.enter_context(_background(job))
+    uses = _key_uses(accounts, stack)
+    removals = _removals(settings, servers, metrics, stack)
     return Resources(
         settings=settings,
         accounts=accounts,
@@ -155,7 +153,26 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         # Each looks through a project for as long as that takes, on a connection that others need.
         erasing=asyncio.Semaphore(ERASURES_AT_ONCE),
         intake=intake,
+        removals=removals,
     )
+
+
+def _key_uses(accounts: AsyncEngine, stack: AsyncExitStack) -> KeyUses:
+    uses = KeyUses(accounts)
+    stack.push_async_callback(uses.try_to_flush)
+    stack.enter_context(_background(uses.keep_flushing()))
+    return uses
+
+
+def _removals(
+    settings: Settings, servers: Servers, metrics: Metrics, stack: AsyncExitStack
+) -> Removals:
+    if settings.expire_every:
+        job = keep_expiring(servers.writer, settings.expire_every, metrics)
+        stack.enter_context(_background(job))
+    removals = Removals(servers.writer, metrics)
+    stack.enter_context(_background(removals.keep_removing()))
+    return removals
 
 
 def _sign_in(settings: Settings, accounts: AsyncEngine, redis: QuickRedis | None) -> SignIn:

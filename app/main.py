@@ -15,7 +15,7 @@ from app.lifespan import lifespan
 from app.observability import Metrics
 from app.paths import Paths
 from app.request_log import RequestLog
-from app.routes import auth, erasure, events, health, invitations, keys, projects, stats
+from app.routes import auth, deletions, erasure, events, health, invitations, keys, projects, stats
 from app.settings import Settings
 
 
@@ -62,7 +62,7 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
     app.add_middleware(Closing, drain=drain)
     app.add_middleware(RequestLog, paths=paths, lines=settings.access_log)
     # Each request tries routes in this order, twice with its metrics: the busiest come first.
-    for topic in (stats, events, auth, projects, invitations, keys, erasure):
+    for topic in (stats, events, auth, projects, deletions, invitations, keys, erasure):
         app.include_router(topic.router, prefix=settings.api_prefix)
     app.include_router(health.router)
     return app

@@ -82,7 +82,7 @@ class Metrics:
 
         self.expired = Counter(
             "expired_events",
-            "Events removed because their project keeps them no longer.",
+            "Events removed because their project keeps them no longer, or is no more.",
             registry=self.registry,
         )
         self.expiry_failures = Counter(

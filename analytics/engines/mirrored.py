@@ -88,6 +88,8 @@ class MirrorEngine:
             MirrorUnavailable: there is no mirror just now, or it is too far behind.
         """
         started = perf_counter()
+        if freshness is Freshness.MIRROR:
+            self._keeper.require_awake()
         try:
             return self._answer_in_the_end(question, freshness, started)
         except TailTooLong:

@@ -55,6 +55,7 @@ class Keeper:
         self._home: MirrorHome | None = None
         self._store: Store | None = None
         self._syncer: Syncer | None = None
+        self._asleep = False
         self._piled = Piled()
         self._pruned_at = 0.0
         self._looked_at = 0.0
@@ -111,6 +112,20 @@ class Keeper:
                 f"the mirror is {self.status.doing}", cause=self.status.cause or "unavailable"
             )
         return store
+
+    def require_awake(self) -> None:
+        """See to it that a file of before, if this is one, has been synced since it was opened.
+
+        Until then it may hold what was erased while nobody kept it.
+
+        Raises:
+            MirrorUnavailable: it hasn't.
+        """
+        if self._asleep:
+            raise MirrorUnavailable(
+                "the mirror's file is one of before, and hasn't been synced since the start",
+                cause="asleep",
+            )
 
     def sync(self) -> Synced:
         """Bring the mirror up to date now, in this thread, when its turn has come.
@@ -213,7 +228,7 @@ class Keeper:
             if self._store is None and self._given_up == "first":
                 store = self._opened(path)
                 if store is not None:
-                    self._use(store)
+                    self._use(store, asleep=True)
                     continue
             remove(path)  # older ones too: they may hold somebody who was erased
         if self._store is None:
@@ -296,7 +311,8 @@ class Keeper:
         if old is not None:
             self._retire(old)
 
-    def _use(self, store: Store) -> None:
+    def _use(self, store: Store, *, asleep: bool = False) -> None:
+        self._asleep = asleep
         self._syncer = Syncer(store, self._sessions)
         self._piled = Piled()
         self._store = store
@@ -311,6 +327,7 @@ class Keeper:
         except MirrorBroken as error:
             self._discard(error)
             raise
+        self._asleep = False
         self._piled.user_days += synced.user_days
         self._piled.removed += synced.removals
         if self._store is store:

@@ -192,5 +192,7 @@ erasures = Table(
     Column("events", BigInteger, nullable=False),
     Column("removed_xid", Xid8, nullable=False, server_default=text("pg_current_xact_id()")),
     Column("removed_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    # Of a whole project: the user who deleted it. Of one person's events: null.
+    Column("asked_by", Integer),
     Index(None, "removed_xid"),
 )

@@ -30,10 +30,22 @@ from events
 where project_id = $1 and ($2::timestamptz is null or occurred_at < $2)
 group by range
 order by range"""
+# The receipt of a deleted project (app.erasure.deletion) counts with each batch.
 _REMOVE: Final = """/* tidemark removal */
-delete from events
-where ctid >= $3::text::tid and ctid < $4::text::tid
-    and project_id = $1 and ($2::timestamptz is null or occurred_at < $2)"""
+with gone as (
+    delete from events
+    where ctid >= $3::text::tid and ctid < $4::text::tid
+        and project_id = $1 and ($2::timestamptz is null or occurred_at < $2)
+    returning 1
+),
+removed as (select count(*) as rows from gone),
+noted as (
+    update erasures
+    set events = events + removed.rows, removed_xid = pg_current_xact_id(), removed_at = now()
+    from removed
+    where project_id = $1 and asked_by is not null and removed.rows > 0
+)
+select rows from removed"""
 
 
 class Which(NamedTuple):
@@ -66,8 +78,7 @@ async def remove(connection: asyncpg.Connection, which: Which) -> AsyncIterator[
     for number, _ in ranges:
         began = monotonic()
         places = (f"({number * pages},0)", f"({(number + 1) * pages},0)")
-        tag = await connection.execute(_REMOVE, *which, *places)
-        rows = int(tag.rpartition(" ")[2])
+        rows = await connection.fetchval(_REMOVE, *which, *places)
         removed += rows
         yield Step(removed, of)
         await asyncio.sleep(max(0.0, rows / ROWS_A_SECOND - (monotonic() - began)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ from anyio import to_thread
 from analytics.errors import Unreachable
 from analytics.mirror import lease
 from app.erasure import batches
-from app.erasure.storage_period import ExpiryRunning, expired, only_run
+from app.erasure.storage_period import Expired, ExpiryRunning, expired, only_run
 from app.observability import Metrics
 
 # A server that is started again and again should get to it, too.
@@ -39,8 +40,12 @@ async def keep_expiring(url: str, every: timedelta, metrics: Metrics) -> None:
             log.warning("expiry.failed", extra={"error": type(error).__name__, "why": str(error)})
 
 
-async def run(url: str, metrics: Metrics) -> int:
-    """Remove what is over its project's period; how many events that were.
+async def run(
+    url: str,
+    metrics: Metrics,
+    due: Callable[[asyncpg.Connection], Awaitable[list[Expired]]] = expired,
+) -> int:
+    """Remove what is due, all that is over its project's period; how many events that were.
 
     Prunes the log of removals, too: where no mirror is kept nobody else would.
 
@@ -50,7 +55,7 @@ async def run(url: str, metrics: Metrics) -> int:
     """
     total = 0
     async with only_run(url) as connection:
-        for each in await expired(connection):
+        for each in await due(connection):
             removed = 0
             async for step in batches.remove(connection, each.which):
                 metrics.expired.inc(step.removed - removed)

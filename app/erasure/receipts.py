@@ -1,4 +1,4 @@
-"""One person's events removed in one transaction, and how far it has come since.
+"""One person's events removed in one transaction, and how far it, or a deletion, has come since.
 
 What Postgres has committed is gone for every exact answer. The rest takes a while, and the receipt
 says when it is done: each mirror has to pass the transaction, then to replace its file, for the old
@@ -48,11 +48,12 @@ class Mirrors(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What an erasure removed, and what is left to do.
+    """What an erasure, or the deletion of a project, removed, and what is left to do.
 
     Attributes:
         transaction: the 64-bit number of the Postgres transaction that removed the events.
         removed_at: UTC instant when that transaction began.
+        removed: whether all are gone: at once of a person, in batches of a deleted project.
         log_pruned: whether the log of removals, too, has forgotten the events.
     """
 
@@ -61,13 +62,14 @@ class Receipt(NamedTuple):
     transaction: int
     removed_at: datetime
     mirrors: Mirrors
+    removed: bool
     log_pruned: bool
 
     @property
     def done(self) -> bool:
-        """Whether neither a living mirror nor the log holds the person any more."""
+        """Whether neither Postgres, nor a living mirror, nor the log holds the events any more."""
         of = self.mirrors
-        return self.log_pruned and of.passed == of.clean == of.living
+        return self.removed and self.log_pruned and of.passed == of.clean == of.living
 
 
 _ERASE: Final = text("""
@@ -79,7 +81,11 @@ _ERASE: Final = text("""
 _READ: Final = text("""
     select
         erasures.id, erasures.events, erasures.removed_xid::text::bigint as transaction,
-        erasures.removed_at, mirror_state.removed_floor > removed_xid as log_pruned,
+        erasures.removed_at,
+        asked_by is null or not exists (
+            select from events where events.project_id = erasures.project_id
+        ) as removed,
+        mirror_state.removed_floor > removed_xid as log_pruned,
         count(leases.id) filter (where expires_at > now()) as living,
         count(leases.id) filter (where expires_at > now() and horizon > removed_xid) as passed,
         count(leases.id) filter (where expires_at > now() and clean_below > removed_xid) as clean,
@@ -87,7 +93,10 @@ _READ: Final = text("""
     from erasures
     cross join mirror_state
     left join mirror_leases as leases on true
-    where erasures.project_id = :project_id and erasures.id = :id
+    where erasures.id = :id and (
+        erasures.project_id = :project_id and asked_by is null
+        or asked_by = cast(:asked_by as integer)
+    )
     group by erasures.id, mirror_state.removed_floor
 """)
 
@@ -113,11 +122,35 @@ async def receipt(connection: AsyncConnection, project_id: ProjectId, erasure_id
     Raises:
         UnknownErasure: The project has no such erasure.
     """
-    values = {"project_id": project_id, "id": erasure_id}
-    row = (await connection.execute(_READ, values)).one_or_none()
-    if row is None:
+    found = await _read(connection, id=erasure_id, project_id=project_id, asked_by=None)
+    if found is None:
         raise UnknownErasure(f"This project has no erasure {erasure_id}.")
+    return found
+
+
+async def of_deletion(connection: AsyncConnection, asked_by: int, deletion_id: UUID) -> Receipt:
+    """The deletion of a project by this user, and how far it has come by now.
+
+    Raises:
+        UnknownErasure: They deleted none with this receipt.
+    """
+    found = await _read(connection, id=deletion_id, project_id=None, asked_by=asked_by)
+    if found is None:
+        raise UnknownErasure(f"You have deleted no project with the receipt {deletion_id}.")
+    return found
+
+
+async def _read(connection: AsyncConnection, **which: object) -> Receipt | None:
+    row = (await connection.execute(_READ, which)).one_or_none()
+    if row is None:
+        return None
     mirrors = Mirrors(row.living, row.passed, row.clean, row.asleep)
     return Receipt(
-        row.id, row.events, row.transaction, row.removed_at, mirrors, bool(row.log_pruned)
+        row.id,
+        row.events,
+        row.transaction,
+        row.removed_at,
+        mirrors,
+        bool(row.removed),
+        bool(row.log_pruned),
     )

@@ -98,8 +98,13 @@ async def expired(connection: asyncpg.Connection, now: datetime | None = None) -
     """What there may be to remove now, project by project; possibly nothing of some."""
     now = now or datetime.now(UTC)
     found = [_of(row, local_date(row["timezone"], now)) for row in await connection.fetch(_PERIODS)]
-    orphans = await connection.fetch(_ORPHANS)
-    return found + [Expired(None, None, Which(row["project_id"], None)) for row in orphans]
+    return found + await orphans(connection)
+
+
+async def orphans(connection: asyncpg.Connection) -> list[Expired]:
+    """The events of projects that are no more."""
+    rows = await connection.fetch(_ORPHANS)
+    return [Expired(None, None, Which(row["project_id"], None)) for row in rows]
 
 
 def _of(row: asyncpg.Record, today: date) -> Expired:

@@ -6,15 +6,26 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from app.accounts import invitations, members, projects
 from app.accounts.access import Role
 from app.accounts.errors import UnknownMember
+from app.accounts.projects import InvalidProject
 from app.database.pools import transaction
-from app.dependencies import Held, MemberManager, Number, ProjectManager, ProjectViewer, User
+from app.dependencies import (
+    Held,
+    MemberManager,
+    Number,
+    ProjectDeleter,
+    ProjectManager,
+    ProjectViewer,
+    User,
+)
+from app.erasure import deletion, receipts, storage_period
 from app.problems import declared
 from app.schemas import accounts as schemas
+from app.schemas import erasure
 
 router = APIRouter(
     prefix="/projects",
@@ -23,6 +34,9 @@ router = APIRouter(
 )
 
 OfMember = Annotated[Number, Path(alias="user_id", description="The member's id.")]
+TypedName = Annotated[
+    str, Query(description="The project's name, so that nobody deletes another by mistake.")
+]
 OfInvitation = Annotated[Number, Path(description="The invitation's id.")]
 
 
@@ -46,9 +60,34 @@ async def create_project(
 
 
 @router.get("/{project_id}")
-async def see_project(caller: ProjectViewer) -> schemas.ProjectAnswer:
-    """One project, and what the caller is in it."""
-    return schemas.ProjectAnswer.of(caller.project, caller.role)
+async def see_project(held: Held, caller: ProjectViewer) -> schemas.ProjectWithPeriod:
+    """One project, what the caller is in it, and for how long it keeps events."""
+    async with transaction(held.accounts) as connection:
+        days = await storage_period.of_project(connection, caller.project.id)
+    answer = schemas.ProjectAnswer.of(caller.project, caller.role)
+    return schemas.ProjectWithPeriod(**answer.model_dump(), storage_days=days)
+
+
+@router.delete("/{project_id}", status_code=HTTPStatus.ACCEPTED)
+async def delete_project(
+    held: Held, caller: ProjectDeleter, name: TypedName
+) -> erasure.ErasureAnswer:
+    """Delete a project with its keys, members, invitations and events.
+
+    Nobody gets in any more at once; then the events go, batch by batch, in the background.
+    `GET /deletions/{id}`, with the answer's id, says how far that is.
+    """
+    if name != caller.project.name:
+        raise InvalidProject(
+            "The project has another name; to delete it, give its name as ?name=", field="name"
+        )
+    if caller.user_id is None:
+        raise UnknownMember
+    async with transaction(held.accounts) as connection:
+        deletion_id = await deletion.delete(connection, caller.project.id, caller.user_id)
+        receipt = await receipts.of_deletion(connection, caller.user_id, deletion_id)
+    held.removals.begin()
+    return erasure.ErasureAnswer.of(receipt)
 
 
 @router.patch("/{project_id}", responses=declared(409))

@@ -187,6 +187,14 @@ class ProjectAnswer(BaseModel):
         )
 
 
+class ProjectWithPeriod(ProjectAnswer):
+    """A project, and for how long it keeps events."""
+
+    storage_days: int | None = Field(
+        description="Whole days before today whose events are kept; null, all."
+    )
+
+
 class MeAnswer(UserAnswer):
     """The caller's account, and the projects it belongs to."""
 

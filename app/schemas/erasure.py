@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,13 +32,18 @@ class ErasureAnswer(BaseModel):
     transaction: int = Field(description="Number of the Postgres transaction that removed them.")
     removed_at: datetime
     done: bool = Field(
-        description="Whether no living mirror's file, nor the log of removals, holds them any more."
+        description="Whether neither Postgres, nor a living mirror's file, nor the log of removals"
+        " holds them any more."
+    )
+    removed: bool = Field(
+        description="Whether all events are gone from Postgres: of a person at once, of a deleted"
+        " project batch by batch."
     )
     log_pruned: bool = Field(description="Whether the log of removals has forgotten them.")
     mirrors: MirrorsAnswer
 
     @classmethod
-    def of(cls, receipt: Receipt) -> ErasureAnswer:
+    def of(cls, receipt: Receipt) -> Self:
         """The answer for a receipt."""
         return cls(
             id=receipt.id,
@@ -45,6 +51,7 @@ class ErasureAnswer(BaseModel):
             transaction=receipt.transaction,
             removed_at=receipt.removed_at,
             done=receipt.done,
+            removed=receipt.removed,
             log_pruned=receipt.log_pruned,
             mirrors=MirrorsAnswer(**receipt.mirrors._asdict()),
         )

@@ -54,6 +54,8 @@ RULES = {
     ("POST", "/api/invitations/accept"): USERS,
     ("GET", PROJECT): MEMBERS,
     ("PATCH", PROJECT): OWNERS,
+    ("DELETE", PROJECT): OWNERS,
+    ("GET", "/api/deletions/{deletion_id}"): USERS,
     ("GET", f"{PROJECT}/members"): MEMBERS,
     ("PATCH", f"{PROJECT}/members/{{user_id}}"): OWNERS,
     ("DELETE", f"{PROJECT}/members/{{user_id}}"): OWNERS,

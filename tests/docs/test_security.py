@@ -31,6 +31,10 @@ TESTS: dict[str, list[str]] = {
         f"{ACCESS}::test_roles_and_scopes_do_what_they_may_and_nothing_else",
         "tests/unit/app/test_permissions.py::test_a_key_sends_or_asks_and_nothing_else",
     ],
+    "A project that was deleted": [
+        "tests/api/test_deletion.py"
+        "::test_nobody_gets_in_at_once_and_the_receipt_says_when_the_events_are_gone",
+    ],
     "A member who was removed": [f"{ACCESS}::test_a_removed_member_is_out_at_once"],
     "A key that was revoked": [f"{ACCESS}::test_revoked_or_expired_key_is_refused_at_once"],
     "The last owner of a project": [

@@ -14,7 +14,9 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from analytics.engines.protocol import Freshness
 from analytics.errors import TidemarkError
+from analytics.mirror.errors import MirrorUnavailable
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.plan import Pace, Plan
 from app.cli.project import in_transaction
@@ -23,6 +25,7 @@ from app.erasure.receipts import Receipt
 from tests.conftest import Database
 from tests.mirror.conftest import SHOP, Write, insert
 from tests.mirror.hand_kept import HandKept
+from tests.mirror.machine import WINDOWS
 
 # Random enough that no compression of strings takes it apart.
 PERSON = "b7Qx0vLw9Zr4TjKm2HsYcNf8"
@@ -179,6 +182,25 @@ def test_a_mirror_that_slept_counts_again_when_it_wakes_and_replaces_its_file(
         woken.store().checkpoint()
         assert receipt(mirror.database, erasure_id).mirrors == (1, 1, 1, 0)
         assert not in_files(tmp_path, PERSON)
+
+
+def test_a_mirror_that_slept_answers_nothing_by_itself_before_it_is_synced(
+    mirror: HandKept, connect: Write, tmp_path: Path
+) -> None:
+    fill(connect())
+    mirror.open_or_build()
+    question = WINDOWS[0].questions(SHOP)[0]
+    mirror.engine.answer(question, Freshness.MIRROR)  # built just now, it holds what there is
+    mirror.close()
+    erase(mirror.database, PERSON)
+    with HandKept(mirror.database, tmp_path) as woken:
+        woken.open_or_build()
+        with pytest.raises(MirrorUnavailable) as refused:
+            woken.engine.answer(question, Freshness.MIRROR)
+        assert refused.value.cause == "asleep"
+        exact = woken.engine.answer(question).rows
+        woken.sync()
+        assert woken.engine.answer(question, Freshness.MIRROR).rows == exact
 
 
 def test_a_mirror_that_slept_past_pruning_is_not_believed(
