@@ -12,7 +12,7 @@ LATEST := benchmarks/results/latest.json
 # What depends on the servers' versions: every engine, loads, the mirror's protocol, sessions, limits, backups.
 SERVER_TESTS := tests/contract tests/integration tests/mirror tests/cli/test_doctor.py tests/cli/test_backup.py \
                 $(addprefix tests/api/test_,access.py auth.py keys.py throttle.py)
-NOT_SERVERS  := $(addprefix --ignore-glob tests/,integration/test_local_* integration/test_ingest_formats.py \
+NOT_SERVERS  := --ignore-glob 'tests/integration/test_local_*' $(addprefix --ignore tests/,integration/test_ingest_formats.py \
                 mirror/test_damage.py mirror/test_full_disk.py mirror/test_seeded_bugs.py)
 comma  := ,
 
@@ -38,7 +38,7 @@ test: $(VENV)/.dev  ## Run the test suite
 	$(BIN)/python -m pytest
 
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
-	$(BIN)/python -m pytest -m slow -rP --no-header
+	$(BIN)/python -m pytest -m "slow and not faults" -rP --no-header
 
 faults: $(VENV)/.dev  ## Stop, kill and put back whole servers under load; prints how long recovery took
 	$(BIN)/python -m pytest -n 0 -m faults tests/faults --no-header
