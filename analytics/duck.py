@@ -98,6 +98,8 @@ def open_database(
     )
     connection.execute("set global disabled_optimizers = 'common_subplan'")
     connection.execute("set global TimeZone = 'UTC'")
+    # Without it what a build or a question held stays with the process: 22 MB of 323 when idle.
+    connection.execute("set global allocator_background_threads = true")
     return connection
 
 
