@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -16,6 +16,15 @@ from app.accounts.projects import MAX_NAME_CHARACTERS
 from app.accounts.sessions import Session
 from app.accounts.sign_in import Tokens
 from app.accounts.users import MOST_CHARACTERS as MOST_EMAIL_CHARACTERS
+from app.schemas.examples import BEGAN, ENDS, SHORTENED, UUID_TEXT, shown
+
+_PROJECT: Final[dict[str, Any]] = {
+    "id": 1,
+    "name": "shop",
+    "timezone": "Europe/Kyiv",
+    "week_start": "monday",
+    "role": "owner",
+}
 
 Email = Annotated[
     str,
@@ -53,12 +62,22 @@ class Body(BaseModel):
 class Credentials(Body):
     """Who logs in."""
 
+    model_config = shown({"email": "ann@example.com", "password": "correct horse battery staple"})
+
     email: Email
     password: Password
 
 
 class NewUser(Body):
     """Who registers; an invitation lets into its project at once."""
+
+    model_config = shown(
+        {
+            "email": "ann@example.com",
+            "password": "correct horse battery staple",
+            "invitation": SHORTENED,
+        }
+    )
 
     email: Email
     password: NewPassword
@@ -68,11 +87,20 @@ class NewUser(Body):
 class RefreshToken(Body):
     """The refresh token of the last login or refresh."""
 
+    model_config = shown({"refresh_token": SHORTENED})
+
     refresh_token: Token
 
 
 class PasswordChange(Body):
     """The password, and the one to come."""
+
+    model_config = shown(
+        {
+            "current_password": "correct horse battery staple",
+            "new_password": "eleven blue otters at sea",
+        }
+    )
 
     current_password: Password
     new_password: NewPassword
@@ -80,6 +108,8 @@ class PasswordChange(Body):
 
 class NewProject(Body):
     """A project to be made."""
+
+    model_config = shown({"name": "shop", "timezone": "Europe/Kyiv", "week_start": "monday"})
 
     name: ProjectName
     timezone: ZoneName = "UTC"
@@ -89,6 +119,8 @@ class NewProject(Body):
 class ProjectChange(Body):
     """What is to change of a project; what isn't named stays as it is."""
 
+    model_config = shown({"name": "shop", "timezone": "Europe/Kyiv", "week_start": "sunday"})
+
     name: ProjectName | None = None
     timezone: ZoneName | None = None
     week_start: WeekStart | None = None
@@ -97,11 +129,15 @@ class ProjectChange(Body):
 class RoleChange(Body):
     """A member's new role."""
 
+    model_config = shown({"role": "viewer"})
+
     role: Role
 
 
 class NewInvitation(Body):
     """An invitation to be made."""
+
+    model_config = shown({"role": "member", "valid_days": 7})
 
     role: Role = Role.MEMBER
     valid_days: int = Field(
@@ -112,11 +148,15 @@ class NewInvitation(Body):
 class AcceptedInvitation(Body):
     """The secret of an invitation."""
 
+    model_config = shown({"invitation": SHORTENED})
+
     invitation: Token
 
 
 class UserAnswer(BaseModel):
     """An account."""
+
+    model_config = shown({"id": 3, "email": "ann@example.com"})
 
     id: int
     email: str
@@ -124,6 +164,15 @@ class UserAnswer(BaseModel):
 
 class TokensAnswer(BaseModel):
     """A pair of tokens. The access token goes into `Authorization: Bearer ...`."""
+
+    model_config = shown(
+        {
+            "access_token": "eyJhbGciOiJIUzI1NiJ9…",
+            "refresh_token": SHORTENED,
+            "token_type": "Bearer",
+            "expires_in": 900,
+        }
+    )
 
     access_token: str
     refresh_token: str
@@ -143,6 +192,18 @@ class TokensAnswer(BaseModel):
 
 class SessionAnswer(BaseModel):
     """A device where the user is logged in. Times in UTC."""
+
+    model_config = shown(
+        {
+            "id": UUID_TEXT,
+            "began_at": BEGAN,
+            "refreshed_at": BEGAN,
+            "ends_at": ENDS,
+            "user_agent": "curl/8.9",
+            "address": "203.0.113.7",
+            "current": True,
+        }
+    )
 
     id: str
     began_at: datetime
@@ -169,6 +230,8 @@ class SessionAnswer(BaseModel):
 class ProjectAnswer(BaseModel):
     """A project, and what the caller is in it."""
 
+    model_config = shown(_PROJECT)
+
     id: int
     name: str
     timezone: str
@@ -190,6 +253,8 @@ class ProjectAnswer(BaseModel):
 class ProjectWithPeriod(ProjectAnswer):
     """A project, and for how long it keeps events."""
 
+    model_config = shown(_PROJECT | {"storage_days": 365})
+
     storage_days: int | None = Field(
         description="Whole days before today whose events are kept; null, all."
     )
@@ -198,11 +263,15 @@ class ProjectWithPeriod(ProjectAnswer):
 class MeAnswer(UserAnswer):
     """The caller's account, and the projects it belongs to."""
 
+    model_config = shown({"id": 3, "email": "ann@example.com", "projects": [_PROJECT]})
+
     projects: list[ProjectAnswer]
 
 
 class MemberAnswer(BaseModel):
     """A user in a project."""
+
+    model_config = shown({"user_id": 3, "email": "ann@example.com", "role": "member"})
 
     user_id: int
     email: str
@@ -211,6 +280,8 @@ class MemberAnswer(BaseModel):
 
 class InvitationAnswer(BaseModel):
     """An open invitation. Times in UTC."""
+
+    model_config = shown({"id": 5, "role": "member", "created_at": BEGAN, "expires_at": ENDS})
 
     id: int
     role: Role
@@ -225,5 +296,15 @@ class InvitationAnswer(BaseModel):
 
 class MadeInvitation(InvitationAnswer):
     """An invitation just made, with its secret, which nothing can show again."""
+
+    model_config = shown(
+        {
+            "id": 5,
+            "role": "member",
+            "created_at": BEGAN,
+            "expires_at": ENDS,
+            "invitation": SHORTENED,
+        }
+    )
 
     invitation: str = Field(description="Goes into a link; whoever has it can accept it, once.")

@@ -10,10 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.erasure.receipts import Receipt
 from app.erasure.storage_period import MOST_DAYS
+from app.schemas.examples import BEGAN, UUID_TEXT, shown
 
 
 class MirrorsAnswer(BaseModel):
     """How many mirrors there are, and how far they are with an erasure."""
+
+    model_config = shown({"living": 2, "passed": 2, "clean": 1, "asleep": 0})
 
     living: int = Field(description="Mirrors that a server keeps now, or kept within the hour.")
     passed: int = Field(description="Of these, those whose answers are without the events.")
@@ -26,6 +29,19 @@ class MirrorsAnswer(BaseModel):
 
 class ErasureAnswer(BaseModel):
     """The receipt of an erasure. It names nobody: keep its id with the request that led to it."""
+
+    model_config = shown(
+        {
+            "id": UUID_TEXT,
+            "events": 128,
+            "transaction": 48211,
+            "removed_at": BEGAN,
+            "done": False,
+            "removed": True,
+            "log_pruned": True,
+            "mirrors": {"living": 2, "passed": 2, "clean": 1, "asleep": 0},
+        }
+    )
 
     id: UUID
     events: int = Field(description="How many events were removed.")
@@ -60,7 +76,7 @@ class ErasureAnswer(BaseModel):
 class StoragePeriod(BaseModel):
     """How long a project keeps events."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid") | shown({"days": 365})
 
     days: int | None = Field(
         ge=1,

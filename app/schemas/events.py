@@ -6,12 +6,23 @@ The body itself is decoded by `ingest`, in columns; this describes it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from analytics.events import MAX_TEXT_CHARACTERS
+from app.schemas.examples import UUID_TEXT, shown
+
+_REJECTED: Final[dict[str, Any]] = {
+    "position": 3,
+    "unit": "index",
+    "code": "missing_field",
+    "field": "user_id",
+    "message": "Every event has a user_id",
+    "event_id": UUID_TEXT,
+    "raw": "{}",
+}
 
 
 class Event(BaseModel):
@@ -46,6 +57,8 @@ class Event(BaseModel):
 class Rejected(BaseModel):
     """An event that is none."""
 
+    model_config = shown(_REJECTED)
+
     position: int = Field(description="Where it stood, counted in `unit`.")
     unit: str = Field(description="What positions count: index, line, row.")
     code: str = Field(description="Why, in a form programs may rely on.")
@@ -58,6 +71,8 @@ class Rejected(BaseModel):
 class Accepted(BaseModel):
     """Every id of a JSON request, in the order sent: new here, or here already."""
 
+    model_config = shown({"inserted": [UUID_TEXT], "duplicates": [], "rejected": [_REJECTED]})
+
     inserted: list[UUID]
     duplicates: list[UUID]
     rejected: list[Rejected] | None = Field(
@@ -67,6 +82,22 @@ class Accepted(BaseModel):
 
 class Loaded(BaseModel):
     """How many rows of a body became what; the three add up to `rows`."""
+
+    model_config = shown(
+        {
+            "rows": 1000,
+            "inserted": 990,
+            "duplicates": 9,
+            "rejected": 1,
+            "batches": 1,
+            "staged_batches": 1,
+            "bytes_read": 98304,
+            "seconds": 0.04,
+            "ignored_columns": ["country"],
+            "rejects": [_REJECTED],
+            "one_transaction": True,
+        }
+    )
 
     rows: int
     inserted: int

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.keys import Key, MadeKey, Scope
+from app.schemas.examples import BEGAN, ENDS, SHORTENED, shown
+
+_KEY: Final[dict[str, Any]] = {
+    "id": 7,
+    "scope": "read",
+    "prefix": "tm_read_hVq3",
+    "created_at": BEGAN,
+    "last_used_at": BEGAN,
+    "expires_at": ENDS,
+    "revoked_at": ENDS,
+}
 
 MOST_DAYS = 3650
 MOST_GRACE_HOURS = 30 * 24
@@ -15,7 +27,7 @@ MOST_GRACE_HOURS = 30 * 24
 class NewKey(BaseModel):
     """A key to be made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid") | shown({"scope": "ingest", "valid_days": 90})
 
     scope: Scope = Field(description="ingest writes events, read asks questions.")
     valid_days: int | None = Field(
@@ -30,7 +42,7 @@ class NewKey(BaseModel):
 class Rotation(BaseModel):
     """How a key is replaced."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid") | shown({"grace_hours": 24})
 
     grace_hours: int = Field(
         ge=0,
@@ -42,6 +54,8 @@ class Rotation(BaseModel):
 
 class KeyAnswer(BaseModel):
     """A key, without its secret."""
+
+    model_config = shown(_KEY)
 
     id: int
     scope: Scope
@@ -59,6 +73,8 @@ class KeyAnswer(BaseModel):
 
 class MadeKeyAnswer(KeyAnswer):
     """A key just made, with its secret, which nothing can show again."""
+
+    model_config = shown(_KEY | {"key": SHORTENED})
 
     key: str = Field(description="Goes into `Authorization: Bearer KEY`.")
 

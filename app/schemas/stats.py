@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -11,6 +11,9 @@ from analytics.calendar import parse_day
 from analytics.engines.protocol import Freshness
 from analytics.questions.retention import DEFAULT_WINDOW, MAX_WINDOW
 from analytics.questions.top_events import DEFAULT_LIMIT, MAX_LIMIT
+from app.schemas.examples import shown
+
+_CELL: Final[dict[str, Any]] = {"week": 0, "active": 10, "percent": 100.0, "complete": True}
 
 Day = Annotated[date, BeforeValidator(parse_day), Field(json_schema_extra={"format": "date"})]
 EngineName = Annotated[
@@ -67,6 +70,8 @@ class RetentionParameters(EngineParameters):
 class DayUsers(BaseModel):
     """Distinct users of one local day."""
 
+    model_config = shown({"day": "2025-08-01", "dau": 12})
+
     day: date
     dau: int
 
@@ -74,12 +79,16 @@ class DayUsers(BaseModel):
 class EventCount(BaseModel):
     """How often one event type occurred."""
 
+    model_config = shown({"event_type": "login", "count": 34})
+
     event_type: str
     count: int
 
 
 class RetentionCell(BaseModel):
     """One week of a cohort; null while the week has not begun."""
+
+    model_config = shown(_CELL)
 
     week: int = Field(description="0 is the cohort's own week.")
     active: int | None
@@ -89,6 +98,8 @@ class RetentionCell(BaseModel):
 
 class Cohort(BaseModel):
     """Users whose first event ever fell into the week that begins on `cohort`."""
+
+    model_config = shown({"cohort": "2025-08-04", "size": 10, "weeks": [_CELL]})
 
     cohort: date
     size: int
