@@ -48,6 +48,9 @@ from information_schema.table_privileges
 where table_schema = 'public' and grantee like 'tidemark_%' and grantee <> 'tidemark_owner'"""
 
 
+CHANGES_PROJECTS = "0003"
+
+
 def _revisions() -> list[tuple[str, str]]:
     """Each revision with the one before it, the oldest first."""
     config = Config()
@@ -215,15 +218,13 @@ def test_a_revision_only_adds(filled: Database, step: tuple[str, str]) -> None:
 
 def test_a_table_in_use_is_waited_for_in_short_tries(empty_database: Database) -> None:
     """Whoever comes after the migration gets through between two of them."""
-    before_last = _revisions()[-1][0]
-    upgrade(empty_database.owner, before_last)
+    before = next(before for before, after in _revisions() if after == CHANGES_PROJECTS)
+    upgrade(empty_database.owner, before)
     with psycopg.connect(empty_database.owner) as holder:
         holder.execute("select count(*) from projects")
         with pytest.raises(SchemaBusy, match="3 tries"):
             upgrade(empty_database.owner, patience=QUICK)
-        assert holder.execute("select version_num from alembic_version").fetchone() == (
-            before_last,
-        )
+        assert holder.execute("select version_num from alembic_version").fetchone() == (before,)
         waiting = threading.Thread(
             target=upgrade,
             args=(empty_database.owner, "head", Patience(QUICK.lock, QUICK.rest, tries=1_000)),
