@@ -132,9 +132,7 @@ class Workers:
                 wait = min(max(1.0, wait * 2), LONGEST_WAIT_SECONDS)
                 log.exception("worker.not_replaced", extra={"next_try_seconds": wait})
             else:
-                log.info(
-                    "worker.replaced", extra={"old": dead.process.pid, "new": new.process.pid}
-                )
+                log.info("worker.replaced", extra={"old": dead.process.pid, "new": new.process.pid})
                 return
 
     async def _started(self, metrics: Path) -> _Worker:

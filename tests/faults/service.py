@@ -28,6 +28,7 @@ class Reply:
     body: Any
     engine: str = ""
     reason: str = ""
+    retry_after: str = ""
 
 
 class Service:
@@ -138,6 +139,7 @@ class Service:
                 json.loads(content) if content else None,
                 answer.getheader("Tidemark-Engine", ""),
                 answer.getheader("Tidemark-Reason", ""),
+                answer.getheader("Retry-After", ""),
             )
         except (HTTPException, OSError) as error:
             return Reply(0, f"{type(error).__name__}: {error}")
