@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_workers_killed_for_want_of_memory(stack: Stack, traffic: Traffic, timed
             killed += kill(service.workers()[:number])
             back = time.monotonic()
             timed(f"{fault} killed (-9)", back)
-            service.until(lambda: replaced(stack, killed))
+            service.until(partial(replaced, stack, tuple(killed)))
             bulk.join()
             bulk.send_until_taken()
         assert len(service.workers()) == WORKERS
