@@ -29,6 +29,7 @@ class Reply:
     engine: str = ""
     reason: str = ""
     retry_after: str = ""
+    seconds: float = 0.0
 
 
 class Service:
@@ -130,6 +131,7 @@ class Service:
     ) -> Reply:
         """One request on a connection of its own; whatever goes wrong on the way is status 0."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        began = time.monotonic()
         try:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
@@ -140,9 +142,11 @@ class Service:
                 answer.getheader("Tidemark-Engine", ""),
                 answer.getheader("Tidemark-Reason", ""),
                 answer.getheader("Retry-After", ""),
+                time.monotonic() - began,
             )
         except (HTTPException, OSError) as error:
-            return Reply(0, f"{type(error).__name__}: {error}")
+            took = time.monotonic() - began
+            return Reply(0, f"{method} {path}: {type(error).__name__}: {error}", seconds=took)
         finally:
             connection.close()
 
