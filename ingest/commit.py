@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Final, TypeVar
 
 import asyncpg
@@ -116,18 +116,23 @@ async def lent(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[asyncpg.Conn
             connection = await pool.acquire()
     except TimeoutError as error:
         raise _silent(seconds) from error
-    cut = loop.call_at(ends, connection.terminate)
+    cut = loop.call_at(ends, _drop, connection)
     try:
         yield connection
     except AWAY as error:
         # A pool doesn't always see that a connection is broken, and would hand it out again.
-        connection.terminate()
+        _drop(connection)
         if loop.time() >= ends:
             raise _silent(seconds) from error
         raise
     finally:
         cut.cancel()
         await pool.release(connection)
+
+
+def _drop(connection: asyncpg.Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # it is dropped already
+        connection.terminate()
 
 
 def _silent(seconds: float) -> Unreachable:
