@@ -6,12 +6,23 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from analytics.calendar import WeekStart
+from analytics.engines.choose import Engines
+from analytics.engines.protocol import Freshness
+from analytics.errors import Unreachable
+from analytics.events import ProjectId
+from analytics.mirror.keeper import Keeper
+from analytics.mirror.plan import Plan
+from analytics.project import Project
+from analytics.questions.day_range import DayRange
+from analytics.questions.top_events import TopEvents
 from tests.faults.service import Service
 from tests.faults.stack import Stack
 from tests.faults.traffic import Recovery, Traffic
@@ -78,6 +89,35 @@ def test_server_stops_while_postgres_hangs(stack: Stack, traffic: Traffic) -> No
             postgres.go_on()
         service.start()
     stack.require_exact(traffic)
+
+
+def test_mirror_is_asked_while_postgres_hangs(stack: Stack, folder: Path) -> None:
+    """By whoever holds it: over HTTP nobody is let in without a look at Postgres."""
+    days = DayRange(date(2025, 1, 1), date(2025, 12, 31))
+    question = TopEvents(Project(ProjectId(1), "shop", "Europe/Kyiv", WeekStart.MONDAY), days)
+    url = stack.database.reader
+    stack.execute(
+        "insert into events (project_id, event_id, occurred_at, user_id, event_type)"
+        " values (1, gen_random_uuid(), '2025-06-01', 'somebody', 'look')"
+    )
+    with ExitStack() as undo:
+        keeper = Keeper(Plan(folder / "held", url))
+        undo.callback(keeper.close)
+        keeper.open()
+        keeper.sync()
+        keeper.start()
+        engines = Engines.connect(url, timeout=timedelta(seconds=2), keeper=keeper)
+        undo.callback(engines.close)
+        stack.postgres.hang()
+        undo.callback(stack.postgres.go_on)
+        for _ in range(5):
+            found = engines.answer(question, freshness=Freshness.MIRROR)
+            assert [(row.event_type, row.count) for row in found.rows] == [("look", 1)]
+            assert found.meta.elapsed_ms < 1_000
+            time.sleep(1)
+        assert found.meta.lag_seconds > 4, "it says how old its answer is"
+        with pytest.raises(Unreachable, match="has not answered|timeout expired"):
+            engines.answer(question)
 
 
 @dataclass
