@@ -243,7 +243,7 @@ BUGS: dict[str, Bug] = {
     "late events move nobody": _moves(late=False, removed=True),
     "removals move nobody": _moves(late=True, removed=False),
     "days that changed are not looked at": in_sql(
-        "sync/days", "day >= people.since", "day > people.since"
+        "sync/days", "day >= $since", "day > $since"
     ),
     "data version counts above an unknown tidemark": _version_without_tidemark,
 }
