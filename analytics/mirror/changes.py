@@ -151,9 +151,22 @@ class Days:
 
 def find_keys(cursor: Cursor, batch: Batch) -> Keys:
     """Who the people of the batch are in the file."""
-    with registered(cursor, names=_names(batch)):
+    people = batch.people
+    names = pa.table(
+        {
+            "person": _int32(np.arange(len(people.names))),
+            "project_id": _int32(people.projects),
+            "user_id": people.names,
+        }
+    )
+    with registered(cursor, names=names):
         found = cursor.execute(statement("sync", "people")).to_arrow_table()
-    return _keys(batch, found)
+    keys = -1 - np.arange(len(people.names), dtype=np.int64)
+    first_days = np.full(len(keys), NEVER, np.int64)
+    persons = found["person"].to_numpy()
+    keys[persons] = found["user_key"].to_numpy()
+    first_days[persons] = found["first_day"].to_numpy()
+    return Keys(keys, first_days)
 
 
 def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
@@ -166,18 +179,12 @@ def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
     Raises:
         MirrorBroken: the roll-ups say less than what was removed.
     """
-    names = _names(batch, grains)
-    # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
-    since = names["since"].to_numpy().min(initial=NEVER)
-    with registered(cursor, names=names):
-        days = written(statement("sync", "days"), {"since": int(since)})
-        found = cursor.execute(days).to_arrow_table()
-    known = _keys(batch, found)
-    found = found.filter(pc.is_valid(found["day"]))
-    codes = coded(found["person"].to_numpy().astype(np.int64), found["day"].to_numpy())
+    known = find_keys(cursor, batch)
+    people, days, events = _days_since(cursor, known, _since(batch, grains))
+    codes = coded(people, days)
     all_codes = np.union1d(codes, batch.sums.codes)
     before, change = np.zeros((2, len(all_codes)), np.int64)
-    before[np.searchsorted(all_codes, codes)] = found["events"].to_numpy()
+    np.add.at(before, np.searchsorted(all_codes, codes), events)
     change[np.searchsorted(all_codes, batch.sums.codes)] = batch.sums.events
     after = before + change
     _require_possible(before, after)
@@ -226,27 +233,22 @@ def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
             cursor.unregister(name)
 
 
-def _names(batch: Batch, grains: Sequence[str] = ()) -> pa.Table:
-    """The people of the batch by number, with how far back to look for each."""
-    people = batch.people
-    return pa.table(
-        {
-            "person": _int32(np.arange(len(people.names))),
-            "project_id": _int32(people.projects),
-            "user_id": people.names,
-            "since": _int32(_since(batch, grains)),
-        }
-    )
-
-
-def _keys(batch: Batch, found: pa.Table) -> Keys:
-    """From rows with person, user_key and first_day, any number for each person."""
-    keys = -1 - np.arange(len(batch.people.names), dtype=np.int64)
-    first_days = np.full(len(keys), NEVER, np.int64)
-    persons = found["person"].to_numpy()
-    keys[persons] = found["user_key"].to_numpy()
-    first_days[persons] = found["first_day"].to_numpy()
-    return Keys(keys, first_days)
+def _days_since(
+    cursor: Cursor, known: Keys, since: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Who had how many events on which day, from that of `since` on; a day may come twice."""
+    # People whom the dictionary lacks have keys below 0, and no days.
+    of_keys = np.argsort(known.keys)
+    of_keys = of_keys[np.searchsorted(known.keys[of_keys], 0) :]
+    keys = known.keys[of_keys]
+    # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
+    days_since = written(statement("sync", "days"), {"since": int(since.min(initial=NEVER))})
+    with registered(cursor, keys=pa.table({"user_key": _int32(keys)})):
+        found = cursor.execute(days_since).to_arrow_table()
+    people = of_keys[np.searchsorted(keys, found["user_key"].to_numpy())]
+    days = found["day"].to_numpy().astype(np.int64)
+    wanted = days >= since[people]
+    return people[wanted], days[wanted], found["events"].to_numpy()[wanted]
 
 
 def _require_possible(before: Integers, after: Integers) -> None:

@@ -242,8 +242,6 @@ BUGS: dict[str, Bug] = {
     "tidemark is in force before its rows": _state_committed_first,
     "late events move nobody": _moves(late=False, removed=True),
     "removals move nobody": _moves(late=True, removed=False),
-    "days that changed are not looked at": in_sql(
-        "sync/days", "day >= people.since", "day > people.since"
-    ),
+    "days that changed are not looked at": in_sql("sync/days", "day >= $since", "day > $since"),
     "data version counts above an unknown tidemark": _version_without_tidemark,
 }
