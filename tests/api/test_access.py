@@ -67,7 +67,7 @@ RULES = {
     ("POST", f"{PROJECT}/keys"): SENDING_MEMBERS,
     ("POST", f"{PROJECT}/keys/{{key_id}}/rotate"): SENDING_MEMBERS,
     ("DELETE", f"{PROJECT}/keys/{{key_id}}"): SENDING_MEMBERS,
-    ("DELETE", f"{PROJECT}/users/{{user_id:path}}/events"): OWNERS,
+    ("DELETE", f"{PROJECT}/users/{{user_id:any}}/events"): OWNERS,
     ("GET", f"{PROJECT}/erasures/{{erasure_id}}"): OWNERS,
     ("GET", f"{PROJECT}/storage-period"): MEMBERS,
     ("PUT", f"{PROJECT}/storage-period"): OWNERS,
@@ -188,7 +188,7 @@ def cast(
 def asked(client: TestClient, cast: Cast, caller: str, method: str, path: str) -> Any:
     """The route's answer for our project. The body is none, so that nothing is changed."""
     filled = path.replace("{project_id}", str(cast.project.project.id))
-    filled = re.sub(r"{\w+(:path)?}", "2147483647", filled)
+    filled = re.sub(r"{\w+(:any)?}", "2147483647", filled)
     headers = cast.headers(caller)
     if "{project_id}" not in path:
         headers = {**headers, "X-Project": str(cast.project.project.id)}

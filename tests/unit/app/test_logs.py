@@ -14,10 +14,12 @@ from structlog.contextvars import bound_contextvars
 from app.logs import HIDDEN, formatter
 
 KEY = "tmk_ingest_" + "Ab3-_" * 8 + "xyz"
+INVITATION = "tmi_" + "Ab3-_" * 8 + "xyz"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub"
 SECRETS = {
     "key": (f"unknown key {KEY}", KEY),
+    "invitation": (f"no such invitation {INVITATION}", INVITATION),
     "token": (f"token {JWT} has expired", JWT),
     "hash": (f"can't read {HASH}", HASH),
     "header": (f"headers: Authorization: Bearer {KEY}", KEY),
