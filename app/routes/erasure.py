@@ -21,7 +21,6 @@ router = APIRouter(
 )
 
 
-
 class AnyText(PathConvertor):
     """Whatever stands there, slashes and line ends too: Starlette's own `path` has no line ends."""
 

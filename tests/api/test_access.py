@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from redis import Redis
 
 from app.accounts.secret_key import secret_key
@@ -232,6 +233,52 @@ def test_roles_and_scopes_do_what_they_may_and_nothing_else(
         assert (answer.status_code, code) == (401, "unauthenticated")
     else:
         assert (answer.status_code, code) == (403, "forbidden")
+
+
+@pytest.fixture(scope="module")
+def without_redis(client: TestClient, settings: Settings) -> Iterator[TestClient]:
+    """A server whose Redis does not answer, beside the one whose does."""
+    away = {"redis_url": SecretStr("redis://127.0.0.1:1/0"), "mirror": False}
+    with TestClient(create_app(settings.model_copy(update=away))) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_without_redis_only_keys_are_let_in_and_nonsense_is_still_nonsense(
+    without_redis: TestClient, cast: Cast, method: str, path: str
+) -> None:
+    def outcome(caller: str) -> tuple[int, str | None]:
+        answer = asked(without_redis, cast, caller, method, path)
+        return answer.status_code, answer.json().get("code") if answer.is_error else None
+
+    away, unknown = (503, "redis_unavailable"), (401, "unauthenticated")
+    # Under /auth nobody gets as far as being asked who they are: each try is charged first.
+    closed = path.startswith("/api/auth/")
+    for signed_in in ("owner", "viewer", "stranger"):
+        assert outcome(signed_in) == away
+    for nobody in ("no credential", "unknown key", "token of another secret", "expired token"):
+        assert outcome(nobody) == (away if closed else unknown)
+    for key in ("ingest key", "read key"):
+        if key in RULES[method, path]:
+            assert outcome(key)[0] not in {401, 403, 503}
+        elif RULES[method, path] is USERS:
+            assert outcome(key) == (away if closed else unknown)
+        else:
+            assert outcome(key) == (403, "forbidden")
+
+
+def test_the_description_says_which_routes_take_a_credential() -> None:
+    described = create_app(Settings(), local=True).openapi()
+    (scheme,) = described["components"]["securitySchemes"]
+    found = {
+        (method.upper(), path): about
+        for path, methods in described["paths"].items()
+        for method, about in methods.items()
+    }
+    guarded = {route for route, about in found.items() if about.get("security") == [{scheme: []}]}
+    assert {(method, re.sub(r":any", "", path)) for method, path in RULES} == guarded
+    for route in guarded:
+        assert {"401", "429", "503"} <= set(found[route]["responses"]), route
 
 
 def test_a_removed_member_is_out_at_once(
