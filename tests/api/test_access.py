@@ -207,6 +207,16 @@ def test_nobody_is_let_in_without_a_valid_credential(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_an_unknown_key_is_answered_as_one_that_was_revoked_or_has_expired(
+    client: TestClient, cast: Cast
+) -> None:
+    answers = [
+        asked(client, cast, key, "GET", "/api/stats/dau").json()
+        for key in ("unknown key", "revoked key", "expired key")
+    ]
+    assert answers[0] == answers[1] == answers[2]
+
+
 @pytest.mark.parametrize("caller", STRANGERS)
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_another_s_project_is_not_there(
@@ -254,9 +264,9 @@ def test_without_redis_only_keys_are_let_in_and_nonsense_is_still_nonsense(
     away, unknown = (503, "redis_unavailable"), (401, "unauthenticated")
     # Under /auth nobody gets as far as being asked who they are: each try is charged first.
     closed = path.startswith("/api/auth/")
-    for signed_in in ("owner", "viewer", "stranger"):
+    for signed_in in ("owner", "stranger"):
         assert outcome(signed_in) == away
-    for nobody in ("no credential", "unknown key", "token of another secret", "expired token"):
+    for nobody in ("unknown key", "token of another secret"):
         assert outcome(nobody) == (away if closed else unknown)
     for key in ("ingest key", "read key"):
         if key in RULES[method, path]:

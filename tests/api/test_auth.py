@@ -577,5 +577,6 @@ def test_without_postgres_nobody_is_let_in(
                 )
                 assert answer.status_code == 503, answer.text
                 assert code(answer)[1] == "unreachable"
+            assert code(me(without, bearer("nonsense"))) == ENDED  # by its signature alone
         finally:
             connection.execute(f"create database {name}")

@@ -111,8 +111,14 @@ def test_a_method_that_http_does_not_know_is_refused_alike(own: TestClient) -> N
 def test_a_crash_is_logged_with_its_trace_and_tells_nothing(
     own: TestClient, logged: pytest.LogCaptureFixture
 ) -> None:
-    answer = own.get("/crash/ann")
+    from app.logs import formatter  # noqa: PLC0415
+
+    logged.handler.setFormatter(formatter(as_json=True))
+    answer = own.get("/crash/ann", headers={"X-Request-ID": "mine"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    lines = [json.loads(line) for line in logged.text.splitlines()]
+    assert [line["request_id"] for line in lines] == ["mine", "mine"]
+    assert "ZeroDivisionError: secret detail" in lines[0]["exception"]
     assert "secret" not in answer.text
     crashed, line = logged.records
     assert crashed.exc_info is not None

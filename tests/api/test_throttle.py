@@ -124,6 +124,17 @@ def test_a_restarted_redis_is_taught_the_script_again(
     assert metric(throttled, PASSED) == 0
 
 
+def test_an_emptied_redis_begins_limits_anew(
+    throttled: TestClient, make: Callable[[], Caller], servers: ServerUrls
+) -> None:
+    caller = make()
+    for outcome in (200, 429):
+        sent = throttled.post("/api/events", json=events(600), headers=caller.ingest)
+        assert sent.status_code == outcome
+    Redis.from_url(servers.redis).flushdb()
+    assert throttled.post("/api/events", json=events(600), headers=caller.ingest).is_success
+
+
 def test_a_clock_put_back_keeps_nobody_out(
     throttled: TestClient, make: Callable[[], Caller], monkeypatch: pytest.MonkeyPatch
 ) -> None:
