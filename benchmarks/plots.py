@@ -63,3 +63,23 @@ def http_plot(loads: list[dict[str, Any]]) -> alt.HConcatChart:
         wait.properties(width=280, height=200),
         background="white",
     )
+
+
+def loading_plot(loaded: list[dict[str, Any]]) -> alt.LayerChart:
+    """A bar for each way in: events a second."""
+    rows = [{**each, "text": f"{each['rate']:,.0f}"} for each in loaded]
+    base = alt.Chart(alt.InlineData(rows)).encode(
+        x=alt.X("rate:Q", title="events a second", axis=alt.Axis(format="~s", tickCount=5)),
+        y=alt.Y(
+            "way:N",
+            title=None,
+            sort=[each["way"] for each in loaded],
+            axis=alt.Axis(labelLimit=300),
+        ),
+    )
+    bars = base.mark_bar(color=COLOURS[3], height={"band": 0.7})
+    named = base.mark_text(align="left", dx=4).encode(text="text:N")
+    both: alt.LayerChart = (bars + named).properties(
+        width=420, height=alt.Step(22), background="white"
+    )
+    return both
