@@ -44,7 +44,7 @@ from benchmarks.serving import Serving, serving
 from ingest.encode import COPIED_COLUMNS
 
 SINGLE = min(5_000, max(200, LOADED // 50))
-BATCHES, BATCH = min(100, max(4, LOADED // 1_000)), 1_000
+BATCHES, BATCH = min(100, max(4, LOADED // 2_000)), 1_000
 CSV_ROWS = SIZE * 10
 CONNECTIONS, POOL = 100, 8
 ROUNDS = 5
@@ -175,6 +175,7 @@ def test_events(
     loads: list[wire.Load | None] = []
     benchmark.group = f"{group}: {SIZES[group]:,} events"
     benchmark.extra_info |= {"about": "loading", "events": SIZES[group], "way": name}
+    benchmark.extra_info["is_baseline"] = run in {single_by_insert, thousands_by_copy}
     benchmark.pedantic(  # type: ignore[no-untyped-call]  # has no types
         lambda server, sent: loads.append(run(server, sent)), setup=setup, rounds=ROUNDS
     )

@@ -22,7 +22,6 @@ from analytics.errors import (
     Closed,
     InvalidInput,
     InvalidQuestion,
-    InvalidSql,
     UnknownEngine,
     UnknownProject,
     Unreachable,
@@ -256,12 +255,32 @@ def test_connection_that_nobody_closes_leaves_no_file_and_no_thread(
     assert "tidemark-mirror" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_sql_needs_a_mirror_and_waits_for_it(connect: Connect) -> None:
-    assert connect().sql("select count(*) from events where day <= '2024-06-30'").rows == (
-        (31106,),
-    )
-    with pytest.raises(InvalidSql, match="keeps none; connect with mirror=True"):
-        connect(mirror=False).sql("select 1")
+@pytest.mark.parametrize("mirror", [True, False], ids=["mirror", "live"])
+def test_sql_waits_for_a_mirror_and_sees_what_was_committed_just_now(
+    connect: Connect, module_database: Database, shop: Project, mirror: bool
+) -> None:
+    connected, day = connect(mirror=mirror), f"2031-01-0{1 + mirror}"
+    counted = f"select count(*) from events where day <= '2024-06-30' or day = '{day}'"
+    assert connected.sql(counted).rows == ((31106,),)
+    happen(module_database, shop, (f"{day}T10:00:00+02:00", "ann", "look"))
+    assert connected.sql(counted).rows == ((31107,),)
+    assert (connected.dau(FIRST, LAST).meta.engine == "mirror") is mirror
+
+
+def test_live_connection_keeps_nothing_before_sql_is_asked_for(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    connected = connect(mirror=False)
+    connected.sync()
+    assert connected.dau(FIRST, LAST).rows
+    assert not list(tmp_path.rglob("events-*.duckdb"))
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(connected.sql, ["select count(*) from users"] * 4)
+        assert len({each.rows for each in found}) == 1
+    assert len(list(tmp_path.rglob("events-*.duckdb"))) == 1
+    connected.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_threads_may_share_a_connection(connect: Connect) -> None:
