@@ -30,8 +30,8 @@ _INTRODUCTION: Final = """\
 Written by `make benchmark-page` from the raw times of one run,
 [benchmark.json](../benchmarks/results/benchmark.json); don't edit it. `make benchmark` measures
 your own in some five minutes, `make bench-full` ten million events and loads of a million as well,
-and `make benchmark_func FUNC=test_100k_dau` one function. Compare figures of one run with each other,
-never with those of another day or machine. ClickHouse, and what exactness costs, are in
+and `make benchmark_func FUNC=test_100k_dau` one function. Compare figures of one run with each
+other, never with those of another day or machine. ClickHouse, and what exactness costs, are in
 [mirror-figures.md](mirror-figures.md).
 """
 _WAYS: Final = """\

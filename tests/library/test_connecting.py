@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -30,7 +33,7 @@ from analytics.mirror.errors import MirrorUnavailable
 from analytics.project import Project
 from analytics.questions.top_events import EventCount
 from tests.conftest import Database, new_database
-from tests.library.conftest import happen, make_project
+from tests.library.conftest import WEB, happen, make_project
 
 Connect = Callable[..., Analytics]
 FIRST, LAST = "2024-01-04", "2024-06-29"
@@ -159,6 +162,13 @@ def test_unreachable_postgres_is_told_at_once(database: Database, tmp_path: Path
         Analytics.connect(home=tmp_path / "nothing")
 
 
+def test_server_that_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1 \(shop\).*timeout expired"):
+            Analytics.connect(f"postgresql://ann@127.0.0.1:{port}/shop?connect_timeout=2")
+
+
 def test_database_without_the_schema_is_told(empty_database: Database) -> None:
     with pytest.raises(Unreachable, match=r'relation "projects" does not exist.*tidemark migrate'):
         Analytics.connect(empty_database.owner)
@@ -177,6 +187,40 @@ def test_running_instance_is_found_through_its_data_directory(
     (tmp_path / "running.json").write_text("{}")
     with pytest.raises(Unreachable, match=r"can't be read .*; start this version of"):
         Analytics.connect(home=tmp_path)
+
+
+# What the app's settings are read from, none of which a library may take for its own.
+_SETTINGS_OF_OTHERS = {
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+    "DATABASE_READER_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+    "MIRROR": "false",
+    "DUCKDB_THREADS": "none",
+}
+_ASKED_ALONE = """
+import sys
+for name in {web}:
+    sys.modules[name] = None  # as Python marks what can't be imported
+from analytics import Analytics
+with Analytics.connect(sys.argv[1], "shop") as shop:
+    shop.sync()
+    print(shop.dau({first!r}, {last!r}).meta.engine, len(shop.retention({first!r})) > 3)
+    print(shop.sql("select count(*) from events where day < '2025-01-01'").rows)
+"""
+
+
+def test_works_over_postgres_without_the_web_packages_and_reads_no_settings(
+    shop: Project, module_database: Database
+) -> None:
+    program = _ASKED_ALONE.format(web=sorted(WEB), first=FIRST, last=LAST)
+    done = subprocess.run(
+        [sys.executable, "-c", program, module_database.reader],
+        env=_SETTINGS_OF_OTHERS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["mirror True", "((31106,),)"]
 
 
 def test_postgres_that_stops_is_told_and_comes_back(servers, template) -> None:
