@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,35 @@ def test_example_can_be_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         if name in names:
             monkeypatch.setenv(name, value)
     assert Settings() == defaults
+
+
+def checked(file: Path) -> subprocess.CompletedProcess[str]:
+    """Compose's own description of its files, as check-jsonschema brings it along."""
+    tool = Path(sys.executable).parent / "check-jsonschema"
+    command = [tool, "--builtin-schema", "vendor.compose-spec", file]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_compose_file_is_one_by_the_specification() -> None:
+    found = checked(ROOT / "docker-compose.yml")
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("    stop_grace_period: 40s", "    stop_grace_perid: 40s"),
+        ("condition: service_healthy", "condition: healthy"),
+        ('    ports: ["127.0.0.1:9090:9090"]', '    ports: "127.0.0.1:9090:9090"'),
+    ],
+    ids=["name of a key", "value of a key", "type, in a profile"],
+)
+def test_compose_file_with_a_mistake_is_none(right: str, wrong: str, tmp_path: Path) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert right in text
+    mistaken = tmp_path / "docker-compose.yml"
+    mistaken.write_text(text.replace(right, wrong))
+    assert checked(mistaken).returncode == 1
 
 
 def test_compose_sets_settings_that_exist(compose: dict[str, Any]) -> None:
