@@ -16,8 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from analytics.errors import Terminal
 from app import logs
-from app.accounts.errors import BenchmarkExposed
-from app.accounts.secret_key import local_secret_key, secret_key
+from app.accounts.secret_key import local_secret_key
 from app.draining import DrainingServer
 from app.http_protocol import uvicorn_config
 from app.local.errors import ServerDied
@@ -25,6 +24,7 @@ from app.local.home import Home
 from app.local.servers import check
 from app.main import create_app
 from app.servers import Servers
+from app.serving_settings import ServingSettings
 from app.settings import Registration, Settings
 
 WATCH_SECONDS = 1.0
@@ -72,7 +72,7 @@ def address(listener: socket.socket) -> str:
 
 
 def serve_until_stopped(
-    settings: Settings,
+    settings: ServingSettings,
     found: Servers,
     listener: socket.socket,
     ready: Callable[[], None] = lambda: None,
@@ -83,14 +83,14 @@ def serve_until_stopped(
     `ready` is called once it answers; `stop` with a function that stops it from another thread.
 
     Raises:
-        UnsafeSecretKey, BenchmarkExposed: The settings can't be used.
+        BenchmarkExposed: The settings have a token for local use, and `listener` is for others.
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
     private = found.local and is_private(listener)
-    settings = served(settings, found, private=private)
+    complete = _with_servers(settings, found, private=private)
     configure_logs(settings)
-    app = create_app(settings, local=private)
+    app = create_app(complete, local=private)
     server = DrainingServer(
         uvicorn_config(app, settings),
         app.state.drain,
@@ -115,14 +115,8 @@ def serve_until_stopped(
         raise NotStarted
 
 
-def served(settings: Settings, found: Servers, *, private: bool) -> Settings:
-    """The settings with the servers found, and what one's own servers need no setting for.
-
-    Raises:
-        UnsafeSecretKey, BenchmarkExposed: SECRET_KEY or BENCHMARK_TOKEN can't be used.
-    """
-    if settings.benchmark_token is not None and not private:
-        raise BenchmarkExposed
+def _with_servers(settings: Settings, found: Servers, *, private: bool) -> Settings:
+    """The settings with the servers found, and what one's own servers need no setting for."""
     urls = {
         "database_url": SecretStr(found.writer),
         "database_reader_url": SecretStr(found.reader),
@@ -131,9 +125,7 @@ def served(settings: Settings, found: Servers, *, private: bool) -> Settings:
     }
     if found.local:
         settings = _with_local_defaults(settings, private=private)
-    complete = settings.model_copy(update=urls)
-    secret_key(complete)  # here its refusal is one line, in uvicorn it would be a trace
-    return complete
+    return settings.model_copy(update=urls)
 
 
 def _with_local_defaults(settings: Settings, *, private: bool) -> Settings:

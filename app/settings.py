@@ -5,15 +5,16 @@ The names in the environment are the field names in upper case: DATABASE_URL, AP
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
@@ -31,10 +32,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app.addresses import POSTGRES, REDIS, require_networks, require_scheme
 from app.origins import origins_of
 from app.secret_files import NoSecret, SecretFiles
 
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)]
+Proxies = Annotated[str, AfterValidator(require_networks)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)*$")]
 
 
@@ -56,12 +59,20 @@ class Registration(StrEnum):
     CLOSED = "closed"
 
 
+CONTRADICTION: Final = "contradiction"
+
+
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """What is wrong about settings that are right each by itself, and whose names they are."""
 
     says: str
     names: tuple[str, ...]
+
+    def as_error(self) -> InitErrorDetails:
+        """It as pydantic says what is wrong; the place is its names."""
+        said = PydanticCustomError(CONTRADICTION, "{says}", {"says": self.says})
+        return InitErrorDetails(type=said, loc=self.names, input=None)
 
 
 class Settings(BaseSettings):
@@ -171,7 +182,7 @@ class Settings(BaseSettings):
         "/readyz says 503, for load balancers to turn away from it; in seconds or as an ISO 8601 "
         "duration.",
     )
-    forwarded_allow_ips: str = Field(
+    forwarded_allow_ips: Proxies = Field(
         default="",
         description="Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses "
         "and networks with commas between them. Empty: nobody's, and callers are told apart by "
@@ -305,6 +316,16 @@ class Settings(BaseSettings):
             raise PydanticCustomError("no_secret", "{why}", {"why": given.why})
         return given
 
+    @field_validator("database_url", "database_owner_url", "database_reader_url")
+    @classmethod
+    def _postgres_is_named(cls, given: SecretStr | None) -> SecretStr | None:
+        return given and require_scheme(given, POSTGRES)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_is_named(cls, given: SecretStr | None) -> SecretStr | None:
+        return given and require_scheme(given, REDIS)
+
     @model_validator(mode="wrap")
     @classmethod
     def _all_that_is_wrong(cls, given: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
@@ -314,23 +335,21 @@ class Settings(BaseSettings):
             settings = check(given)
         except ValidationError as error:
             wrong = [_again(entry) for entry in error.errors()]
-            names = {entry["loc"][0] for entry in error.errors() if entry["loc"]}
+            names = {str(entry["loc"][0]) for entry in error.errors() if entry["loc"]}
             settings = check({name: given[name] for name in given if name not in names})
         else:
             names = set()
         # What contradicts something that is wrong may not when that is right.
-        found = [each for each in settings.contradictions() if not names & set(each.names)]
-        wrong += [
-            InitErrorDetails(type=PydanticCustomError("contradiction", each.says), input=None)
-            for each in found
-        ]
+        found = [each for each in settings.contradictions(names) if not names & set(each.names)]
+        wrong += [each.as_error() for each in found]
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return settings
 
-    def contradictions(self) -> Iterator[Contradiction]:
-        """With local servers everything else about servers would be passed over without a word."""
-        if self.database_url is None:
+    def contradictions(self, unusable: Collection[str]) -> Iterator[Contradiction]:
+        """What can't be together; `unusable` settings are given too, each wrong by itself."""
+        # With local servers everything else about servers would be passed over without a word.
+        if self.database_url is None and "database_url" not in unusable:
             for name in ("database_owner_url", "database_reader_url", "redis_url"):
                 if getattr(self, name) is not None:
                     yield Contradiction(

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from app.secret_files import is_secret
-from app.settings import Settings
+from app.settings import CONTRADICTION, Settings
 
 _BOUNDS = {
     Ge: ("ge", "at least {}"),
@@ -30,22 +30,26 @@ def message(error: ValidationError) -> str:
 
 
 def _wrong(entry: ErrorDetails) -> str:
-    name = ".".join(map(str, entry["loc"]))
-    field = Settings.model_fields.get(name)
-    if field is None:  # it is about several together
-        return entry["msg"]
+    names = [str(name) for name in entry["loc"]]
+    if entry["type"] == CONTRADICTION:
+        found = [f"{name.upper()} {source}" for name in names if (source := _source(name))]
+        return f"{entry['msg']} ({', '.join(found)})" if found else entry["msg"]
+    field = Settings.model_fields[names[0]]
+    name = names[0].upper()
     value = "" if is_secret(field) else f"={entry['input']!r}"
+    source = _source(names[0]) or "from the command line"
     allowed = _allowed(field)
-    return (
-        f"{name.upper()}{value} ({_source(name.upper(), field)}): {entry['msg']}"
-        f"{f'; allowed: {allowed}' if allowed else ''}"
-    )
+    return f"{name}{value} ({source}): {entry['msg']}{f'; allowed: {allowed}' if allowed else ''}"
 
 
-def _source(name: str, field: FieldInfo) -> str:
-    """Where a setting was read."""
-    path = os.environ.get(f"{name}_FILE") if is_secret(field) else None
-    return "from the environment" if path is None else f"from {name}_FILE={path}"
+def _source(name: str) -> str | None:
+    """Where a setting was read; None where nothing names it."""
+    variable = name.upper()
+    path = os.environ.get(f"{variable}_FILE") if is_secret(Settings.model_fields[name]) else None
+    if path is not None:
+        return f"from {variable}_FILE={path}"
+    given = {each.upper() for each in os.environ}
+    return "from the environment" if variable in given else None
 
 
 def _allowed(field: FieldInfo) -> str:

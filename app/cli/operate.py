@@ -18,11 +18,10 @@ from app.serving import (
     address,
     bound_socket,
     configure_logs,
-    is_private,
     serve_until_stopped,
-    served,
     watched,
 )
+from app.serving_settings import ServingSettings
 from app.settings import Settings
 from app.workers import READY, Workers
 
@@ -37,7 +36,9 @@ PortOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="Processes that serve, each with a mirror of its own."),
+    typer.Option(
+        "--workers", min=1, max=64, help="Processes that serve, each with a mirror of its own."
+    ),
 ]
 
 
@@ -49,11 +50,8 @@ def serve(host: HostOption = None, port: PortOption = None, workers: WorkersOpti
 
     Example: tidemark serve --port 8080 --workers 2
     """
-    settings = listening(Settings(), host, port)
-    if workers is not None:
-        settings = settings.model_copy(update={"workers": workers})
+    settings = serving_settings(api_host=host, api_port=port, workers=workers)
     with bound_socket(settings) as listener, ready_servers(settings) as found:
-        served(settings, found, private=found.local and is_private(listener))
         typer.echo(f"Serving {address(listener)}{settings.api_prefix} - Ctrl-C stops")
         if settings.workers == 1:
             serve_until_stopped(settings, found, listener)
@@ -66,9 +64,10 @@ def serve(host: HostOption = None, port: PortOption = None, workers: WorkersOpti
 
 def worker(descriptor: int) -> None:
     """Serve on an open socket; what `tidemark serve --workers` starts. Ends with its input."""
-    settings = Settings()
-    with socket.socket(fileno=descriptor) as listener, servers(settings) as found:
-        serve_until_stopped(settings, found, listener, _say_ready, _stop_with_input)
+    with socket.socket(fileno=descriptor) as listener:
+        settings = ServingSettings(api_host=listener.getsockname()[0])
+        with servers(settings) as found:
+            serve_until_stopped(settings, found, listener, _say_ready, _stop_with_input)
 
 
 def _say_ready() -> None:
@@ -119,9 +118,8 @@ def migrate(
             typer.echo("The schema is up to date.")
 
 
-def listening(settings: Settings, host: str | None, port: int | None) -> Settings:
-    """The settings with the flags' host and port, where given."""
-    flags = {"api_host": host, "api_port": port}
-    return settings.model_copy(
-        update={name: value for name, value in flags.items() if value is not None}
+def serving_settings(**flags: str | int | None) -> ServingSettings:
+    """The settings of a process that serves, with the flags where given."""
+    return ServingSettings(
+        **{name: value for name, value in flags.items() if value is not None}  # type: ignore[arg-type] # typer has checked them
     )

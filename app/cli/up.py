@@ -26,7 +26,7 @@ from app.accounts import keys, projects
 from app.accounts.keys import Scope
 from app.cli import tables
 from app.cli.load import load_file
-from app.cli.operate import HostOption, PortOption, listening
+from app.cli.operate import HostOption, PortOption, serving_settings
 from app.cli.project import in_transaction
 from app.cli.ready import ready_servers
 from app.local.home import Home, write_private
@@ -64,7 +64,7 @@ def up(
 
     Example: tidemark up --port 8080
     """
-    settings = listening(Settings(), host, port)
+    settings = serving_settings(api_host=host, api_port=port)
     console = Console()
     with ExitStack() as stack:
         listener = stack.enter_context(bound_socket(settings))

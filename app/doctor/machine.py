@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Final
 from analytics.errors import Terminal
 from app.accounts.secret_key import secret_key
 from app.doctor.finding import Finding, note, ok, problem
+from app.folders import nearest, unwritable
 from app.mirroring import mirror_folder
 from app.servers import Servers
 from app.settings import Settings
@@ -50,12 +50,9 @@ def look_at_disks(settings: Settings, found: Servers) -> Iterator[Finding]:
 
 
 def _look_at_disk(part: str, folder: Path) -> Finding:
-    there = folder
-    while not there.exists():
-        there = there.parent
-    if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
-        return problem(part, f"{there} can't be written to.", "give the server's user that right")
-    free = shutil.disk_usage(there).free
+    if why := unwritable(folder):
+        return problem(part, f"{why}.", "give the server's user that right, or name another folder")
+    free = shutil.disk_usage(nearest(folder)).free
     says = f"{free / 1e9:.1f} GB are free in {folder}."
     if free < LEAST_FREE_BYTES:
         return problem(part, says, "make room, or name another folder (docs/settings.md)")

@@ -12,11 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from app.accounts.errors import BenchmarkExposed
 from app.local.servers import ServerUrls
 from app.main import create_app
-from app.servers import Servers
-from app.serving import serve_until_stopped
 from app.settings import Registration, Settings
 from tests.api.conftest import bearer, log_in
 from tests.cli.conftest import Tidemark
@@ -134,11 +131,27 @@ def test_a_server_does_not_start_with_an_unsafe_setting(
     assert not value or value not in answer.err or name.endswith("_FILE")
 
 
-def test_a_local_server_that_others_reach_takes_no_benchmark_token(tmp_path: Path) -> None:
-    settings = Settings(benchmark_token=SecretStr("x" * 16), tidemark_home=tmp_path / "home")
-    local = Servers("postgresql://o", "postgresql://w", "postgresql://r", None, None, local=True)
-    with (
-        socket.create_server(("0.0.0.0", 0)) as listener,  # noqa: S104
-        pytest.raises(BenchmarkExposed),
-    ):
-        serve_until_stopped(settings, local, listener)
+def test_a_server_names_all_that_is_wrong_at_once_before_it_takes_its_port(
+    tidemark: Tidemark, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("SECRET_KEY", "short")
+        monkeypatch.setenv("REDIS_URL", "http://host")
+        monkeypatch.setenv("LOG_LEVEL", "loud")
+        answer = tidemark("serve", "--port", str(taken.getsockname()[1]))
+    assert answer.code == 1
+    assert all(part in answer.err for part in ("(3) ", "SECRET_KEY", "REDIS_URL", "LOG_LEVEL"))
+    assert answer.err.count("\n") == 1
+
+
+def test_a_local_server_that_others_reach_takes_no_benchmark_token(
+    tidemark: Tidemark, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_READER_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TIDEMARK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BENCHMARK_TOKEN", "x" * 16)
+    for command in ("serve", "up"):
+        answer = tidemark(command, "--host", "0.0.0.0", "--port", "0")  # noqa: S104
+        assert (answer.code, "loopback" in answer.err) == (1, True), answer.err
+    assert not (tmp_path / "home").exists()

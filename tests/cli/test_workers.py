@@ -291,7 +291,9 @@ def test_stop_rolls_back_a_load_that_does_not_end(start: Start, database: Databa
         assert connection.execute("select count(*) from events").fetchone() == (0,)
 
 
-def test_no_worker_that_starts_is_one_error(start: Start) -> None:
-    group = start(2, MIRROR_DIRECTORY="/proc/nowhere")
+def test_no_worker_that_starts_is_one_error(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "mirrors").mkdir()
+    (tmp_path / "mirrors" / "0").touch()  # where the first worker's own folder belongs
+    group = start(2)
     assert group.process.wait(60) == 1
     assert "could not start" in group.log.read_text()

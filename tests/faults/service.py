@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -35,7 +35,14 @@ class Reply:
 class Service:
     """One `tidemark serve`, at a port that stays its own."""
 
-    def __init__(self, environment: Mapping[str, str], log: Path, keys: dict[str, Headers]) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        keys: dict[str, Headers],
+        command: Sequence[str] = (TIDEMARK,),
+    ) -> None:
+        self.command = command
         self.environment = dict(environment)
         self.log = log
         self.keys = keys
@@ -52,7 +59,7 @@ class Service:
         """Starts it and waits for nothing, as what restarts a container does."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [TIDEMARK, "serve", "--port", str(self.port)],
+                [*self.command, "serve", "--port", str(self.port)],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -79,7 +79,7 @@ class _Good:
 class Traffic:
     """Threads that send events and ask for their number."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, senders: int = SENDERS) -> None:
         self.service = service
         self.sent: set[str] = set()
         self.acknowledged: set[str] = set()
@@ -91,7 +91,7 @@ class Traffic:
         self._counts = True
         self._events, self._answers, self._mirror = _Good(), _Good(), _Good()
         self.threads = [
-            threading.Thread(target=self._send, args=(number,)) for number in range(SENDERS)
+            threading.Thread(target=self._send, args=(number,)) for number in range(senders)
         ] + [threading.Thread(target=self._ask)]
 
     @contextmanager

@@ -1,22 +1,16 @@
--- question: who are these people in the file, and how many events did they have on each of the days that matter?
--- answers: (person, user_key, first_day, day integer, events bigint), as people.sql; a day of null for who has none
--- takes: since integer, the earliest of names; relation names (person, project_id integer, user_id varchar, since integer)
--- relies on: the order of user_days by (project, day), which lets row groups before `since` be skipped
--- why: keys are of one project each, so project_id is not read: each column costs a tenth of the whole
-with known as (
-    select * from users where name_hash in (select hash(user_id) from names)
-),
-people as materialized (
-    select person, user_key, coalesce(first_day, 2147483647) as first_day, since
-    from names join known using (project_id, user_id)
-)
-select
-    people.person,
-    any_value(people.user_key) as user_key,
-    any_value(first_day) as first_day,
-    day,
-    sum(events)::bigint as events
+-- question: how many events did these people have on each day from `since` on?
+-- answers: (user_key, day integer, events bigint), any number of rows for a user and day; nothing for who had none
+-- takes: since integer; relation keys (user_key)
+-- relies on: the order of user_days by (project, day), which lets row groups before `since` be skipped;
+--   recent_user_days being few
+-- why: a join on one number alone is by a table of all numbers, without a hash; another condition, or the left side's
+--   people without days, would take a third more. Keys are of one project each, so project_id is not read
+select user_key, day, events
 from
-    people left join user_days
-    on user_days.user_key = people.user_key and day >= $since and day >= people.since
-group by people.person, day
+    (
+        select user_key, day, events from user_days
+        union all
+        select user_key, day, events from recent_user_days
+    ) as all_days
+    join keys using (user_key)
+where day >= $since
