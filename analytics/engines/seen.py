@@ -28,7 +28,7 @@ _GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
 _CHANGES: Final[Mapping[str, Callable[[Cursor, Batch, Sequence[str]], pa.Table]]] = {
     "active_changes": changes.find_active_changes,
     "cohort_changes": changes.find_cohort_changes,
-    "type_changes": lambda cursor, batch, _: changes.find_type_changes(cursor, batch),
+    "type_changes": lambda _, batch, __: changes.find_type_changes(batch),
     "changed": lambda cursor, batch, _: changes.find_changed(cursor, batch),
 }
 

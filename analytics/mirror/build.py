@@ -19,9 +19,10 @@ import pyarrow as pa
 
 from analytics.duck import DuckLimits
 from analytics.mirror import calendars, lease, rollups
-from analytics.mirror.batch import with_days
+from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import Connection, read
+from analytics.mirror.dictionaries import find_people
 from analytics.mirror.history import snapshot
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove, write_state
@@ -114,6 +115,6 @@ def _take_in(
 ) -> None:
     for project_id in part["project_id"].unique().to_pylist():
         projects.setdefault(project_id, wanted.get(project_id, DEFAULT))
-    zones = {project_id: calendar.timezone for project_id, calendar in projects.items()}
+    batch = Batch.of(part, part.slice(0, 0), projects)
     with store.writing() as cursor:
-        take_in(cursor, with_days(part, zones))
+        take_in(cursor, part, batch, find_people(cursor, batch))

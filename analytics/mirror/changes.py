@@ -19,10 +19,9 @@ what a question with ten thousand new rows took.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,26 +30,11 @@ import pyarrow.compute as pc
 
 from analytics.duck import written
 from analytics.mirror.batch import Batch, PersonDays, coded, decoded, first_of_each
+from analytics.mirror.dictionaries import NEVER, Keys, find_people
 from analytics.mirror.errors import MirrorBroken
 from analytics.mirror.periods import Integers, periods
-from analytics.mirror.store import Cursor
+from analytics.mirror.store import Cursor, registered
 from analytics.sql import statement
-
-# A day behind all days, for people without events.
-NEVER: Final = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Who a batch's people are in the file, by number.
-
-    Attributes:
-        keys: of users; of somebody whom the dictionary lacks a negative one, for this batch only.
-        first_days: the first day with an event, or NEVER.
-    """
-
-    keys: Integers
-    first_days: Integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +93,7 @@ class Days:
             differ = np.flatnonzero(had != has)
             of_projects = self.batch.people.projects[people[differ]]
             users = has[differ].astype(np.int64) - had[differ]
-            found.append(_summed(grain, users, project_id=of_projects, period=period[differ]))
+            found.append(_by_grain(grain, users, project_id=of_projects, period=period[differ]))
         return pa.concat_tables(found)
 
     def cohort_changes(self, grains: Sequence[str]) -> pa.Table:
@@ -129,7 +113,7 @@ class Days:
             users = np.repeat(np.array([-1, 1]), [len(left), len(joined)])
             of_projects = self.batch.people.projects[people[rows]]
             found.append(
-                _summed(grain, users, project_id=of_projects, cohort=cohorts, period=period[rows])
+                _by_grain(grain, users, project_id=of_projects, cohort=cohorts, period=period[rows])
             )
         return pa.concat_tables(found)
 
@@ -149,27 +133,7 @@ class Days:
         return people[starts], of_days[starts], had, has
 
 
-def find_keys(cursor: Cursor, batch: Batch) -> Keys:
-    """Who the people of the batch are in the file."""
-    people = batch.people
-    names = pa.table(
-        {
-            "person": _int32(np.arange(len(people.names))),
-            "project_id": _int32(people.projects),
-            "user_id": people.names,
-        }
-    )
-    with registered(cursor, names=names):
-        found = cursor.execute(statement("sync", "people")).to_arrow_table()
-    keys = -1 - np.arange(len(people.names), dtype=np.int64)
-    first_days = np.full(len(keys), NEVER, np.int64)
-    persons = found["person"].to_numpy()
-    keys[persons] = found["user_key"].to_numpy()
-    first_days[persons] = found["first_day"].to_numpy()
-    return Keys(keys, first_days)
-
-
-def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
+def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) -> Days:
     """All that the counts of users by these grains depend on.
 
     An event changes the periods of `grains` that it lies in and no others, unless it is before a
@@ -179,7 +143,6 @@ def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
     Raises:
         MirrorBroken: the roll-ups say less than what was removed.
     """
-    known = find_keys(cursor, batch)
     people, days, events = _days_since(cursor, known, _since(batch, grains))
     codes = coded(people, days)
     all_codes = np.union1d(codes, batch.sums.codes)
@@ -193,23 +156,24 @@ def find_days(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> Days:
 
 def find_active_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
     """See `Days.active_changes`, and `find_days` for the errors."""
-    return find_days(cursor, batch, grains).active_changes(grains)
+    known = find_people(cursor, batch)
+    return find_days(cursor, batch, known, grains).active_changes(grains)
 
 
 def find_cohort_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
     """See `Days.cohort_changes`, and `find_days` for the errors."""
-    return find_days(cursor, batch, grains).cohort_changes(grains)
+    known = find_people(cursor, batch)
+    return find_days(cursor, batch, known, grains).cohort_changes(grains)
 
 
-def find_type_changes(cursor: Cursor, batch: Batch) -> pa.Table:
+def find_type_changes(batch: Batch) -> pa.Table:
     """By how many events of each type each local day changes; changes of 0 are absent."""
-    with registered(cursor, batch=batch.events):
-        return cursor.execute(statement("sync", "type_changes")).to_arrow_table()
+    return _summed(batch.events, ["project_id", "day", "event_type"], "sign", "events")
 
 
 def find_changed(cursor: Cursor, batch: Batch) -> pa.Table:
     """The events themselves, for raw columns, which need each one's instant."""
-    keys = find_keys(cursor, batch).keys
+    keys = find_people(cursor, batch).keys
     return pa.table(
         {
             "project_id": batch.events["project_id"],
@@ -219,18 +183,6 @@ def find_changed(cursor: Cursor, batch: Batch) -> pa.Table:
             "sign": batch.events["sign"],
         }
     )
-
-
-@contextmanager
-def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
-    """Tables of Arrow as relations of these names, for the length of the block."""
-    for name, table in relations.items():
-        cursor.register(name, table)
-    try:
-        yield
-    finally:
-        for name in relations:
-            cursor.unregister(name)
 
 
 def _days_since(
@@ -279,13 +231,17 @@ def _since(batch: Batch, grains: Sequence[str]) -> Integers:
     return since
 
 
-def _summed(grain: str, users: Integers, **columns: Integers) -> pa.Table:
+def _by_grain(grain: str, users: Integers, **columns: Integers) -> pa.Table:
     """Rows of `columns` as integers, with the sum of `users` for each; sums of 0 are absent."""
-    names = list(columns)
     rows = pa.table({name: _int32(each) for name, each in columns.items()} | {"users": users})
-    sums = rows.group_by(names, use_threads=False).aggregate([("users", "sum")])
-    sums = sums.filter(pc.not_equal(sums["users_sum"], 0)).rename_columns([*names, "users"])
+    sums = _summed(rows, list(columns), "users", "users")
     return sums.add_column(1, "grain", pa.repeat(pa.scalar(grain), len(sums)))
+
+
+def _summed(rows: pa.Table, names: list[str], column: str, name: str) -> pa.Table:
+    """For each row of `names` the sum of a column, by that name; sums of 0 are absent."""
+    sums = rows.group_by(names, use_threads=False).aggregate([(column, "sum")])
+    return sums.filter(pc.not_equal(sums[f"{column}_sum"], 0)).rename_columns([*names, name])
 
 
 def _int32(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> pa.Array:

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, Final, Self
 
 import duckdb
+import pyarrow as pa
 
 from analytics.duck import DuckLimits, deadline, lock_down, open_database, transaction
 from analytics.errors import DeadlineExceeded
@@ -311,6 +312,18 @@ class Store:
             raise MirrorBroken(
                 f"the mirror's file can't be used any more: {_gist(error)}", cause="unreadable"
             ) from error
+
+
+@contextmanager
+def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
+    """Tables of Arrow as relations of these names, for the length of the block."""
+    for name, table in relations.items():
+        cursor.register(name, table)
+    try:
+        yield
+    finally:
+        for name in relations:
+            cursor.unregister(name)
 
 
 def write_state(cursor: Cursor, state: State) -> None:

@@ -20,18 +20,20 @@ from time import perf_counter
 from typing import Final
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 
 from analytics.mirror import calendars, changes, lease, rollups
-from analytics.mirror.batch import Batch, with_days
+from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import SCHEMA, Connection, read
+from analytics.mirror.dictionaries import Keys, enter_people, enter_types, find_people
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
 from analytics.mirror.history import Facts, snapshot
 from analytics.mirror.periods import GRAINS
 from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
-from analytics.mirror.store import Cursor, Store, write_state
+from analytics.mirror.store import Cursor, Store, registered, write_state
 from analytics.sessions import Sessions
 from analytics.sql import statement
 
@@ -243,30 +245,29 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     of_touched = {each: known.get(each) or found.calendars.get(each, DEFAULT) for each in touched}
     for project_id, calendar in of_touched.items():
         calendars.write(cursor, project_id, calendar, found.facts.xmin)
-    zones = {project_id: calendar.timezone for project_id, calendar in of_touched.items()}
-    _take_out(cursor, with_days(found.gone, zones))
-    take_in(cursor, with_days(arrivals, zones))
     batch = Batch.of(arrivals, found.gone, of_touched)
-    days = changes.find_days(cursor, batch, GRAINS)
+    people = find_people(cursor, batch)
+    _take_out(cursor, found.gone, batch, people)
+    people = take_in(cursor, arrivals, batch, people)
+    days = changes.find_days(cursor, batch, people, GRAINS)
     changed = {
-        "type_changes": changes.find_type_changes(cursor, batch),
+        "type_changes": changes.find_type_changes(batch),
         "cohort_changes": days.cohort_changes(GRAINS),
         "active_changes": days.active_changes(GRAINS),
         "first_days": days.cohorts(),
         "user_day_changes": days.user_days(),
     }
-    with changes.registered(cursor, **changed):
+    with registered(cursor, **changed):
         for step in _UPDATES:
             cursor.execute(statement("sync", step))
     return len(changed["user_day_changes"])
 
 
-def _take_out(cursor: Cursor, gone: pa.Table) -> None:
+def _take_out(cursor: Cursor, gone: pa.Table, batch: Batch, people: Keys) -> None:
     if not len(gone):
         return
-    cursor.register("gone", gone)
-    deleted = cursor.execute(statement("sync", "delete_events")).fetchone()
-    cursor.unregister("gone")
+    with registered(cursor, gone=_by_keys(gone, batch, people, sign=-1)):
+        deleted = cursor.execute(statement("sync", "delete_events")).fetchone()
     if deleted != (len(gone),):
         raise MirrorBroken(
             f"{len(gone)} events were removed, but the mirror held {deleted} of them",
@@ -274,17 +275,30 @@ def _take_out(cursor: Cursor, gone: pa.Table) -> None:
         )
 
 
-def take_in(cursor: Cursor, arrivals: pa.Table) -> None:
-    """Put events with their days, see `with_days`, into the file and its dictionaries."""
+def take_in(cursor: Cursor, arrivals: pa.Table, batch: Batch, people: Keys) -> Keys:
+    """Put what came into the file and its dictionaries; who the batch's people are there now.
+
+    `arrivals` are the batch's events that came, in SCHEMA; `people` are as found in the file.
+    """
     if not len(arrivals):
-        return
-    # A few types for many events: joined by their numbers, that takes a fifth off the whole.
-    types = arrivals["event_type"].dictionary_encode()
-    at = arrivals.schema.get_field_index("event_type")
-    cursor.register("arrivals", arrivals.set_column(at, "event_type", types))
-    for step in ("insert_users", "insert_event_types", "insert_events"):
-        cursor.execute(statement("sync", step))
-    cursor.unregister("arrivals")
+        return people
+    people = enter_people(cursor, batch, people)
+    types = pa.array(enter_types(cursor, arrivals["event_type"]).astype(np.int32))
+    rows = _by_keys(arrivals, batch, people, sign=1).append_column("type_key", types)
+    with registered(cursor, arrivals=rows):
+        cursor.execute(statement("sync", "insert_events"))
+    return people
+
+
+def _by_keys(events: pa.Table, batch: Batch, people: Keys, *, sign: int) -> pa.Table:
+    """The batch's events of this sign, with what else they have, with keys and days for names."""
+    chosen = batch.events["sign"].to_numpy() == sign
+    keys = people.keys[batch.person_of_each[chosen]].astype(np.int32)
+    return (
+        events.select(["project_id", "event_id", "occurred_at", "ingest_xid"])
+        .append_column("user_key", pa.array(keys))
+        .append_column("day", pa.array(batch.events["day"].to_numpy()[chosen]))
+    )
 
 
 def _recalculate(cursor: Cursor, stale: dict[int, Calendar], horizon: int) -> None:

@@ -18,8 +18,9 @@ from analytics.engines.mirrored import MirrorEngine
 from analytics.engines.seen import first_seen
 from analytics.mirror import build, changes, history, look, sync
 from analytics.mirror.columns import SCHEMA
+from analytics.mirror.keeper import Keeper
 from analytics.mirror.state import check
-from analytics.mirror.store import Store
+from analytics.mirror.store import Store, registered
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]
@@ -83,12 +84,13 @@ def _doomed_left_out(patch: Patch) -> None:
 def _removals_after_rows(patch: Patch) -> None:
     take_out, take_in = sync._take_out, sync.take_in
     put_off: list[Any] = []
-    patch.setattr(sync, "_take_out", lambda _, gone: put_off.append(gone))
+    patch.setattr(sync, "_take_out", lambda *arguments: put_off.append(arguments))
 
-    def rows_first(cursor: Any, arrivals: Any) -> None:
-        take_in(cursor, arrivals)
+    def rows_first(*arguments: Any) -> Any:
+        people = take_in(*arguments)
         if put_off:
-            take_out(cursor, put_off.pop())
+            take_out(*put_off.pop())
+        return people
 
     patch.setattr(sync, "take_in", rows_first)
 
@@ -124,11 +126,9 @@ def _state_read_after_the_look(patch: Patch) -> None:
 def _counts_not_checked(patch: Patch) -> None:
     patch.setattr(changes, "_require_possible", lambda *_: None)
 
-    def take_out(cursor: Any, gone: Any) -> None:
-        if len(gone):
-            cursor.register("gone", gone)
+    def take_out(cursor: Any, gone: Any, batch: Any, people: Any) -> None:
+        with registered(cursor, gone=sync._by_keys(gone, batch, people, sign=-1)):
             cursor.execute(sql.statement("sync", "delete_events"))
-            cursor.unregister("gone")
 
     patch.setattr(sync, "_take_out", take_out)
 
@@ -201,6 +201,10 @@ def _version_without_tidemark(patch: Patch) -> None:
     patch.setattr(seen.Seen, "data_version", property(data_version))
 
 
+def _sleep_unnoticed(patch: Patch) -> None:
+    patch.setattr(Keeper, "require_awake", lambda _: None)
+
+
 _BEFORE = " and ingest_xid < %(before)s::text::xid8"
 _VERSION = " and events.ingest_xid = gone.ingest_xid"
 
@@ -244,4 +248,5 @@ BUGS: dict[str, Bug] = {
     "removals move nobody": _moves(late=True, removed=False),
     "days that changed are not looked at": in_sql("sync/days", "day >= $since", "day > $since"),
     "data version counts above an unknown tidemark": _version_without_tidemark,
+    "a file of before answers alone before it is synced": _sleep_unnoticed,
 }

@@ -1,8 +1,7 @@
--- question: which event types of these events does the dictionary lack?
--- answers: nothing; they are in it afterwards, with the next keys
--- takes: relation arrivals (event_type varchar, ...)
--- relies on: the dictionary being short
+-- question: which event types are new?
+-- answers: nothing; they are in the dictionary afterwards
+-- takes: relation newcomers (type_key integer, event_type varchar), which the dictionary lacks
+-- relies on: nothing: rows are only added
 insert into event_types
-select (select coalesce(max(type_key), 0) from event_types) + row_number() over (), event_type
-from (select distinct event_type from arrivals) as sent
-anti join event_types using (event_type)
+select type_key, event_type
+from newcomers

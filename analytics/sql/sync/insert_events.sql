@@ -1,9 +1,9 @@
--- question: by which keys do these events stand in the file?
+-- question: which events came?
 -- answers: nothing; the events are in the table afterwards, as one sorted run
--- takes: relation arrivals, with every user and event type in the dictionaries
--- relies on: both dictionaries being hashed: they are smaller than events by far
+-- takes: relation arrivals (project_id, day, type_key, user_key integer, occurred_at, event_id, ingest_xid)
+-- relies on: nothing: rows are only added
 -- why: sorted by what questions group by, they pack well and group fast
 insert into events
-select project_id, arrivals.day, type_key, user_key, occurred_at, event_id, ingest_xid
-from arrivals join users using (project_id, user_id) join event_types using (event_type)
-order by project_id, arrivals.day, type_key, user_key
+select project_id, day, type_key, user_key, occurred_at, event_id, ingest_xid
+from arrivals
+order by project_id, day, type_key, user_key
