@@ -127,11 +127,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     redis = _redis(servers.redis, stack)
     throttle = Throttle(redis, Limits.of(settings), metrics)
     attempts = Attempts(redis, throttle, settings.auth_longest_wait) if redis else None
-    questions = Turns(
-        settings.questions_at_once,
-        settings.questions_waiting,
-        seconds=(settings.query_timeout + 2 * GRACE).total_seconds(),
-    )
+    questions = _question_turns(settings)
     sign_in = _sign_in(settings, accounts, redis)
     intake = Intake(settings, events, throttle, metrics)
     # Threads that wait for a body's sender must leave some to others.
@@ -163,6 +159,12 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         removals=removals,
         pings=_pings(engines),
     )
+
+
+def _question_turns(settings: Settings) -> Turns:
+    # Whatever takes longer than its own limit, and Postgres's, hangs.
+    longest = settings.query_timeout + 2 * GRACE
+    return Turns(settings.questions_at_once, settings.questions_waiting, longest.total_seconds())
 
 
 def _pings(engines: Engines) -> Together[None, None]:

@@ -116,7 +116,7 @@ def test_mirror_is_asked_while_postgres_hangs(stack: Stack, folder: Path) -> Non
             assert found.meta.elapsed_ms < 1_000
             time.sleep(1)
         assert found.meta.lag_seconds > 4, "it says how old its answer is"
-        with pytest.raises(Unreachable, match="has not answered|timeout expired"):
+        with pytest.raises(Unreachable, match=r"has not answered|timeout expired"):
             engines.answer(question)
 
 
