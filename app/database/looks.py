@@ -19,7 +19,7 @@ from ingest.commit import AWAY, lent
 
 # Looks of one kind are asked one after another (app.together), and there are two kinds.
 _CONNECTIONS: Final = 2
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 10.0
 """How long one may take, where a millisecond is the rule: every request waits for one."""
 
 

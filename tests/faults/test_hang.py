@@ -33,7 +33,7 @@ Timed = Callable[..., Recovery]
 HANGS_SECONDS = 45
 LONGEST_SECONDS = 40.0
 """For what was under way when Postgres fell silent: QUERY_TIMEOUT, and ten seconds on top."""
-SHORT_SECONDS = 12.0
+SHORT_SECONDS = 22.0
 """For what comes afterwards, and finds out at the door: two looks, one after the other."""
 
 
