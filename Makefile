@@ -7,7 +7,7 @@ LOCK   := uv pip compile --quiet --no-config --universal --python-version 3.11 -
           pyproject.toml requirements/build.in
 BENCHMARK := -n 0 --benchmark-enable --benchmark-only --timeout 1800 \
              --benchmark-columns median,iqr,rounds --benchmark-sort name
-COMPARISONS := benchmarks/test_questions.py benchmarks/test_dau.py benchmarks/test_http_stats.py
+COMPARISONS := $(addprefix benchmarks/test_,questions.py dau.py http_stats.py ingest.py http.py)
 LATEST := benchmarks/results/latest.json
 # What depends on the servers' versions: every engine, loads, the mirror's protocol, sessions, limits, backups.
 SERVER_TESTS := tests/contract tests/integration tests/mirror tests/cli/test_doctor.py tests/cli/test_backup.py \
@@ -68,7 +68,7 @@ lint: $(VENV)/.dev  ## Check format, style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-benchmark: $(VENV)/.dev  ## Measure every engine, scripts and HTTP at 100,000 and a million events, in some five minutes
+benchmark: $(VENV)/.dev  ## Measure engines, scripts and HTTP at 100,000 and a million events, and loads, in some five minutes
 	$(BIN)/python -m pytest $(COMPARISONS) $(BENCHMARK) --benchmark-json $(LATEST)
 	@echo "Raw times are in $(LATEST); make benchmark-page makes docs/benchmarks.md of them."
 
@@ -76,7 +76,7 @@ benchmark_func: $(VENV)/.dev  ## Measure one function: make benchmark_func FUNC=
 	@test -n "$(FUNC)" || { echo "Name it: make benchmark_func FUNC=test_100k_dau" >&2; exit 2; }
 	$(BIN)/python -m pytest benchmarks -k "$(FUNC)" $(filter-out --benchmark-only,$(BENCHMARK)) --benchmark-json benchmarks/results/$(FUNC).json
 
-bench-full: $(VENV)/.dev  ## The same as make benchmark, with ten million events as well
+bench-full: $(VENV)/.dev  ## The same as make benchmark, with ten million events as well, and loads of a million
 	BENCHMARK_EVENTS=$(or $(BENCHMARK_EVENTS),100000$(comma)1000000$(comma)10000000) \
 	$(BIN)/python -m pytest $(COMPARISONS) $(BENCHMARK) --benchmark-json $(LATEST)
 	@echo "Raw times are in $(LATEST); make benchmark-page makes docs/benchmarks.md of them."
@@ -85,10 +85,10 @@ benchmark-page: $(VENV)/.dev  ## Write docs/benchmarks.md and its plots from the
 	$(BIN)/python -m benchmarks.page $(or $(RUN),$(LATEST))
 
 bench-ingest: $(VENV)/.dev  ## Measure loading files against a bare COPY and the usual INSERT
-	$(BIN)/python -m pytest benchmarks/test_ingest.py $(BENCHMARK) --capture no
+	BENCHMARK_EVENTS=$(or $(BENCHMARK_EVENTS),1000000) $(BIN)/python -m pytest benchmarks/test_ingest.py $(BENCHMARK) --capture no
 
 bench-http: $(VENV)/.dev  ## Measure events over HTTP against what Postgres takes without it
-	$(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
+	BENCHMARK_EVENTS=$(or $(BENCHMARK_EVENTS),1000000) $(BIN)/python -m pytest benchmarks/test_http.py $(filter-out --benchmark-only,$(BENCHMARK))
 
 bench-library: $(VENV)/.dev  ## Measure Python's answers from a Parquet file of ten million events (BENCHMARK_EVENTS)
 	$(BIN)/python -m benchmarks.library

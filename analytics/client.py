@@ -83,7 +83,8 @@ class Analytics:
         the background and makes answers fast; live rows answer meanwhile, exactly. Its files lie in
         `home`, or, with a `url`, in a temporary folder; a folder given as `mirror` keeps them for
         the next time. Several notebooks may share one: each takes a folder of its own in it. With
-        mirror=False all questions are answered from live rows, and nothing is kept.
+        mirror=False all questions are answered from live rows, and nothing is kept, unless by
+        `sql`: its first statement has a mirror built in a temporary folder.
 
         Raises:
             Unreachable: nothing runs there, Postgres doesn't answer or doesn't let us in.
@@ -234,8 +235,7 @@ class Analytics:
         is stopped after this connection's time limit.
 
         Raises:
-            InvalidSql: it isn't one statement that only reads, or DuckDB refuses it; or this
-                connection keeps no mirror.
+            InvalidSql: it isn't one statement that only reads, or DuckDB refuses it.
             MirrorUnavailable: the mirror isn't built within the time limit.
             Unreachable, DeadlineExceeded, Closed: as for `dau`.
         """

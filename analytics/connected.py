@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any, Final
 
 import psycopg
@@ -20,7 +21,7 @@ from analytics.conninfo import place
 from analytics.duck import DuckLimits
 from analytics.engines.choose import Engines
 from analytics.engines.mirrored import MirrorEngine
-from analytics.errors import InvalidSql, Unreachable
+from analytics.errors import Unreachable
 from analytics.mirror.errors import MirrorUnavailable
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.plan import Plan, age
@@ -31,6 +32,7 @@ from analytics.questions.question import Question
 OWN_STATEMENT: Final = "a statement of your own"
 
 _LOOK_AGAIN_SECONDS: Final = 0.05
+_FOR_STATEMENTS: Final = "mirror"
 
 
 class Connected:
@@ -47,7 +49,8 @@ class Connected:
         """Takes a libpq URL, best of a role that may only read.
 
         `mirror` is the folder below which this process keeps a mirror in a folder of its own; a
-        mirror is built in the background. None: every question is answered from live rows.
+        mirror is built in the background. None: every question is answered from live rows, and the
+        first statement has a mirror built in a temporary folder, for statements only.
 
         Raises:
             MirrorUnavailable: the folder can't be made or written to.
@@ -55,15 +58,22 @@ class Connected:
         self.project = project
         self._url = url
         self._timeout = timeout
-        self._keeper: Keeper | None = None
+        self._is_live = mirror is None
+        self._starting = Lock()
+        self._is_started = False
         with ExitStack() as undo:
-            spill = undo.enter_context(TemporaryDirectory(prefix="tidemark-library-"))
-            if mirror is not None:
-                self._keeper = Keeper(Plan(folder=mirror, reader=url, limits=limits))
-                undo.callback(self._keeper.close)
-                _start(self._keeper, mirror)
+            spill = Path(undo.enter_context(TemporaryDirectory(prefix="tidemark-library-")))
+            self._folder = mirror or spill / _FOR_STATEMENTS
+            self._keeper = Keeper(Plan(folder=self._folder, reader=url, limits=limits))
+            undo.callback(self._keeper.close)
+            if not self._is_live:
+                self._start()
             self._engines = Engines.connect(
-                url, timeout=timeout, spill=Path(spill), limits=limits, keeper=self._keeper
+                url,
+                timeout=timeout,
+                spill=spill,
+                limits=limits,
+                keeper=None if self._is_live else self._keeper,
             )
             undo.callback(self._engines.close)
             self._undo = undo.pop_all()
@@ -77,14 +87,14 @@ class Connected:
         return local_date(self.project.timezone, datetime.now(UTC))
 
     def sync(self) -> None:
-        """Wait until there is a mirror, and bring it up to date; without one do nothing.
+        """Wait until there is a mirror, and bring it up to date; where rows are live do nothing.
 
         Raises:
             MirrorUnavailable: there is still none when the time limit has passed.
             Unreachable: Postgres doesn't answer.
         """
-        if self._keeper is not None:
-            self._synced(self._keeper)
+        if not self._is_live:
+            self._synced()
 
     def statement(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] | None
@@ -92,15 +102,12 @@ class Connected:
         """The rows of an analyst's statement, from the mirror as of now.
 
         Raises:
-            InvalidSql: there is no mirror to ask, or see `statements.run`.
+            InvalidSql: see `statements.run`.
             MirrorUnavailable, Unreachable, DeadlineExceeded: as for `sync` and `answer`.
         """
-        if self._keeper is None:
-            raise InvalidSql(
-                "SQL is asked of a mirror, and this connection keeps none; connect with mirror=True"
-            )
         started = time.perf_counter()
-        synced = self._synced(self._keeper)
+        self._start()
+        synced = self._synced()
         # The limit outside is the wider one, so that the statement's own speaks first.
         with self._keeper.store().reading(self._timeout * 2) as (cursor, state):
             as_of = (synced.as_of if synced.horizon == state.horizon else None) or state.as_of
@@ -119,14 +126,29 @@ class Connected:
         """Close connections and the mirror's file; a mirror in a lasting folder stays there."""
         self._undo.close()
 
-    def _synced(self, keeper: Keeper) -> Synced:
+    def _start(self) -> None:
+        """Begin to keep the mirror, unless that has begun."""
+        with self._starting:
+            if self._is_started:
+                return
+            try:
+                self._keeper.start()
+            except OSError as error:
+                raise MirrorUnavailable(
+                    f"a mirror can't be kept in {self._folder}: {error.strerror}; name another "
+                    "folder (mirror=...), or connect with mirror=False",
+                    cause="disk",
+                ) from error
+            self._is_started = True
+
+    def _synced(self) -> Synced:
         ends = time.monotonic() + self._timeout.total_seconds()
         while True:
             try:
                 with self._explained():
-                    return keeper.sync()
+                    return self._keeper.sync()
             except MirrorUnavailable as error:
-                if keeper.status.failed or time.monotonic() >= ends:
+                if self._keeper.status.failed or time.monotonic() >= ends:
                     raise MirrorUnavailable(
                         f"{error}; ask again, or connect with a longer timeout_seconds",
                         cause=error.cause,
@@ -142,14 +164,3 @@ class Connected:
                 f"Postgres at {place(self._url)} can't be read: {str(error).splitlines()[0]}; "
                 "see that it runs and ask again"
             ) from error
-
-
-def _start(keeper: Keeper, folder: Path) -> None:
-    try:
-        keeper.start()
-    except OSError as error:
-        raise MirrorUnavailable(
-            f"a mirror can't be kept in {folder}: {error.strerror}; name another folder "
-            "(mirror=...), or connect with mirror=False",
-            cause="disk",
-        ) from error

@@ -45,8 +45,9 @@ _VIEWS: Final[Mapping[str, str]] = {
         from {main}.users where project_id = {project_id} and first_day is not null""",
     "user_days": """
         select date '1970-01-01' + day as day, user_id, sum(events)::bigint as events
-        from {main}.user_days join {main}.users using (user_key)
-        where {main}.user_days.project_id = {project_id} group by all having sum(events) > 0""",
+        from (from {main}.user_days union all from {main}.recent_user_days) as all_days
+        join {main}.users using (user_key)
+        where all_days.project_id = {project_id} group by all having sum(events) > 0""",
     "event_counts": """
         select date '1970-01-01' + day as day, event_type, sum(events)::bigint as events
         from {main}.type_counts

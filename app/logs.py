@@ -30,7 +30,7 @@ _ASSIGNED: Final = (
 REDACTED: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
-        (r"\b(tmk_[a-z]+)_[\w-]{8,}", rf"\1_{HIDDEN}"),
+        (r"\b(tmk_[a-z]+|tmi)_[\w-]{8,}", rf"\1_{HIDDEN}"),
         (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),
         (r"\$argon2[^\s\"']+", HIDDEN),
         (r"\b(bearer|basic)\s+(?!\[)[^\s\"',\\]+", rf"\1 {HIDDEN}"),
@@ -40,7 +40,7 @@ REDACTED: Final = tuple(
 )
 """Applied to the finished line, so also to what stands in a message or a trace."""
 _SUSPECT: Final = (
-    "tmk_", "eyj", "$argon2", "bearer", "basic", "://",
+    "tmk_", "tmi_", "eyj", "$argon2", "bearer", "basic", "://",
     "password", "passwd", "secret", "token", "authorization", "cookie",
 )  # fmt: skip
 """Each pattern of REDACTED needs one of these. Most lines have none, and patterns take long."""

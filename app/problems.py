@@ -236,7 +236,7 @@ async def crash(request: Request, error: Exception) -> JSONResponse:
     """An error that nobody expected: its trace is logged, and nothing of it is told."""
     log.error(
         "request.crashed",
-        extra={"method": request.method, "path": request.url.path},
+        extra={"method": request.method, "path": _template(request)},
         exc_info=error,
     )
     detail = "Something went wrong on our side; the log of the server says what."
@@ -265,8 +265,15 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
         return response_of(error.__cause__)
     status, headers = HTTPStatus(error.status_code), dict(error.headers or {})
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        return wrong_method(request.app.state.paths, request.method, request.url.path)
+        # Not `url.path`, where what routes are matched with is percent-encoded again.
+        return wrong_method(request.app.state.paths, request.method, request.scope["path"])
     return response_with(status, str(error.detail), headers)
+
+
+def _template(request: Request) -> str | None:
+    """The path without what stands in for its parameters, which may name people."""
+    paths: Paths = request.app.state.paths
+    return paths.template(request.scope["path"])
 
 
 def _name(location: tuple[int | str, ...]) -> str:

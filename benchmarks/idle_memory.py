@@ -1,9 +1,13 @@
 """What the whole local stack takes in memory while nobody asks: the API, Postgres and Valkey.
 
-Method: `tidemark up` in an empty folder loads its sample and stops; the second start is left alone
+Question: how much memory does a machine lose to a Tidemark that runs, and does nothing?
+Hypothesis: less than 350 MB.
+Control: `tidemark up` in an empty folder loads its sample and stops; the second start is left alone
 for half a minute, then PSS of each process of its tree is added up (/proc/PID/smaps_rollup, Linux).
-PSS shares pages out among those who map them, so that nothing is counted twice. Target: 350 MB.
+PSS shares pages out among those who map them, so that nothing is counted twice.
 Command: make idle-memory.
+What would make it wrong: RSS in place of PSS, which counts what Postgres's processes share once for
+each; a look while the first start still imports, for memory isn't given back at once.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""From a Parquet file to answers in Python: how long until the first, and the later ones?
+"""From a Parquet file to answers in Python, without Postgres.
 
+Question: how long does it take until the first answer, and how long do later ones take?
 Hypothesis: reading, counting and keeping ten million events takes under six seconds on two cores, a
 later answer under 20 ms, for it reads the counts.
 Control: plain DuckDB over the same file, what one would write in a script, gives the same daily
-users and the same counts before any time counts; its times stand beside.
+users and the same counts before any time counts; its times stand beside. Five rounds, each a
+process of its own; within each, twenty later answers to a question.
 Command: make bench-library (BENCHMARK_EVENTS=1000000 for fewer).
 What would make it wrong: a busy machine (the first line says how busy it was); a file that the
-system doesn't hold in memory, so it is read once before. Each round is a process of its own.
+system doesn't hold in memory, so it is read once before.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import pyarrow.parquet
 from analytics import Analytics
 from benchmarks.generate import DAYS, FIRST_DAY, events
 from benchmarks.machine import alone, facts
+from benchmarks.mirror.scale import FULL_SIZE
 from benchmarks.own_process import in_own_process, peak_mb
 
 ROUNDS: Final = 5
@@ -93,18 +96,19 @@ def require_same_answers(file: Path) -> None:
 def main() -> None:
     """Measure and print."""
     size = int(os.environ.get("BENCHMARK_EVENTS", "10000000"))
+    count = ROUNDS if size >= FULL_SIZE else 1
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder:
         file = Path(folder) / "events.parquet"
         pyarrow.parquet.write_table(events(size), file, compression="zstd")
         in_own_process(require_same_answers, file)
         with alone() as busy:
-            rounds = [in_own_process(one_round, file) for _ in range(ROUNDS)]
+            rounds = [in_own_process(one_round, file) for _ in range(count)]
             dau, top = in_own_process(plain, file)
         megabytes = file.stat().st_size / 1e6
     middle = Round(*(median(each) for each in zip(*rounds, strict=True)))
     lines = (
         f"{size:,} events over {DAYS} days, {megabytes:,.0f} MB of Parquet; {facts()}",
-        f"others used {busy:.0%} of the machine before; medians of {ROUNDS} processes",
+        f"others used {busy:.0%} of the machine before; medians of {count} processes",
         f"from the file to the first answer {middle.first:7.2f} s",
         f"  processor {middle.processor:.2f} s, memory {middle.memory:,.0f} MB",
         f"later: DAU, {DAYS} days  {middle.dau:7.1f} ms  (plain DuckDB {dau:,.0f} ms)",

@@ -11,12 +11,15 @@ from typing import Any, Final
 import orjson
 
 from benchmarks.markdown import circumstances, milliseconds, ratio, table
+from benchmarks.mirror.page import keeping
 from benchmarks.ways import NAMES, ROLLUP, SQL
 
 ROOT: Final = Path(__file__).parents[1]
 PUBLISHED: Final = ROOT / "benchmarks/results/benchmark.json"
+OF_THE_MIRROR: Final = ROOT / "benchmarks/results/published-engines.json"
 PAGE: Final = ROOT / "docs/benchmarks.md"
 QUESTIONS_PLOT, HTTP_PLOT = "benchmarks-questions.svg", "benchmarks-http.svg"
+LOADING_PLOT: Final = "benchmarks-loading.svg"
 
 Run = dict[str, Any]
 Medians = dict[tuple[int, str, str], float]
@@ -26,9 +29,9 @@ _INTRODUCTION: Final = """\
 
 Written by `make benchmark-page` from the raw times of one run,
 [benchmark.json](../benchmarks/results/benchmark.json); don't edit it. `make benchmark` measures
-your own in some five minutes, `make bench-full` ten million events as well, and
-`make benchmark_func FUNC=test_100k_dau` one function. Compare figures of one run with each other,
-never with those of another day or machine. Larger runs, ClickHouse, and what a mirror costs are in
+your own in some five minutes, `make bench-full` ten million events and loads of a million as well,
+and `make benchmark_func FUNC=test_100k_dau` one function. Compare figures of one run with each
+other, never with those of another day or machine. ClickHouse, and what exactness costs, are in
 [mirror-figures.md](mirror-figures.md).
 """
 _WAYS: Final = """\
@@ -50,11 +53,23 @@ Daily active users of 96 to 120 days by `GET /api/stats/dau`, through the whole 
 validation, the mirror, JSON. The client works on the same cores. No two requests of a load are the
 same; every body was compared ([test_http_stats.py](../benchmarks/test_http_stats.py)).
 """
+_LOADING: Final = """\
+The second column is how many events were loaded, the last one compares a file with a bare COPY of
+the very bytes that its load sends, just before each round ([test_ingest.py](
+../benchmarks/test_ingest.py)): what reading, validating, deduplicating and counting cost on top of
+what Postgres takes. Over HTTP come the key, the limits and JSON as well, and the client works on
+the same cores ([test_http.py](../benchmarks/test_http.py)).
+"""
+_KEEPING: Final = """\
+Of another run, `make bench-mirror`: a mirror built from nothing, and one that follows while events
+come in all the time and questions are asked ([building.py](../benchmarks/mirror/building.py),
+[steady.py](../benchmarks/mirror/steady.py), [loading.py](../benchmarks/mirror/loading.py)).
+"""
 
 
-def page(run: Run) -> str:
-    """The run as Markdown."""
-    return "\n".join(_parts(run))
+def page(run: Run, of_the_mirror: Run) -> str:
+    """A run of the benchmarks, and one of those of the mirror, as Markdown."""
+    return "\n".join((*_parts(run), *_mirror(of_the_mirror)))
 
 
 def _parts(run: Run) -> Iterator[str]:
@@ -71,6 +86,11 @@ def _parts(run: Run) -> Iterator[str]:
         yield _HTTP
         yield f"![Requests a second by clients](images/{HTTP_PLOT})\n"
         yield _loads(loads)
+    if loaded := loading(run):
+        yield "## Loading\n"
+        yield _LOADING
+        yield f"![Events a second by the way they come in](images/{LOADING_PLOT})\n"
+        yield _loaded(loaded)
     for case in _cases(run, "dau"):
         yield f"## {case['extra_info']['size']:,} events from a CSV file\n"
         yield (
@@ -78,6 +98,13 @@ def _parts(run: Run) -> Iterator[str]:
             f"client: {milliseconds(case['stats']['median'] * 1e3)} ms, the median of "
             f"{case['stats']['rounds']} ([test_dau.py](../benchmarks/test_dau.py)).\n"
         )
+
+
+def _mirror(run: Run) -> Iterator[str]:
+    yield f"## A mirror's build and lag, {run['database']['events']:,} events\n"
+    yield _KEEPING
+    yield circumstances(run["taken_at"], run["machine"], run)
+    yield keeping(run)
 
 
 def medians(run: Run) -> Medians:
@@ -92,6 +119,14 @@ def medians(run: Run) -> Medians:
 def http(run: Run) -> list[dict[str, Any]]:
     """Kind, clients, waits in ms and requests a second of each load, in order."""
     return [case["extra_info"] for case in _cases(run, "http")]
+
+
+def loading(run: Run) -> list[dict[str, Any]]:
+    """Way, events, rate in events a second, and share of a bare COPY's rate where there is one."""
+    return [
+        {**case["extra_info"], "rate": case["extra_info"]["events"] / case["stats"]["median"]}
+        for case in _cases(run, "loading")
+    ]
 
 
 def _cases(run: Run, about: str) -> list[dict[str, Any]]:
@@ -122,9 +157,22 @@ def _loads(loads: list[dict[str, Any]]) -> str:
     return table(["asked", "clients", "p50, ms", "p99, ms", "requests/s"], rows)
 
 
+def _loaded(loaded: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            each["way"],
+            f"{each['events']:,}",
+            f"{each['rate']:,.0f}",
+            f"{each['of_bare_copy']:.2f}" if "of_bare_copy" in each else "",
+        ]
+        for each in loaded
+    ]
+    return table(["way", "events", "events/s", "of a bare COPY's rate"], rows)
+
+
 def main() -> None:
     """Publish the run that the command line names: its JSON, the page, the plots."""
-    from benchmarks.plots import http_plot, questions_plot  # noqa: PLC0415 - needs an extra
+    from benchmarks.plots import http_plot, loading_plot, questions_plot  # noqa: PLC0415 - needs an extra
 
     given = Path(sys.argv[1])
     if given.resolve() != PUBLISHED:
@@ -134,7 +182,8 @@ def main() -> None:
     images.mkdir(exist_ok=True)
     questions_plot(medians(run)).save(images / QUESTIONS_PLOT)
     http_plot(http(run)).save(images / HTTP_PLOT)
-    PAGE.write_text(page(run))
+    loading_plot(loading(run)).save(images / LOADING_PLOT)
+    PAGE.write_text(page(run, orjson.loads(OF_THE_MIRROR.read_bytes())))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """One sorted run out of many small ones, once enough has piled up.
 
-Every sync adds a run. In `user_days` a user who is active all day gets a row with each of them, so
-it grows as fast as `events`; in `events` the rows of removed events only carry a mark. Rewriting a
-table costs about a second for five million rows, so it waits until a good part would be won.
+Every sync adds a run, with a row for each user and day in it. If they all stayed, the days of users
+would grow as fast as `events`, and with them what a question reads that has a tail. To rewrite five
+million rows costs a second; so syncs add to `recent_user_days`, which is rewritten often, for it is
+small. It becomes part of `user_days` once a good part would be won, and rows of removed events,
+which only carry a mark, leave `events` then.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Final
 
 from analytics.mirror.store import Cursor, Store
 
+RECENT_SHARE, LEAST_RECENT = 0.5, 100_000
 USER_DAYS_SHARE, LEAST_USER_DAYS = 0.5, 500_000
 REMOVED_SHARE, LEAST_REMOVED = 0.2, 100_000
 
@@ -20,11 +23,19 @@ TIMEOUT: Final = timedelta(seconds=30)
 _SIZES: Final = """/* tidemark mirror sizes */
 select
     (select estimated_size from duckdb_tables() where table_name = 'user_days') as user_days,
+    (select estimated_size from duckdb_tables() where table_name = 'recent_user_days') as recent,
     (select estimated_size from duckdb_tables() where table_name = 'events') as events"""
+_RECENT: Final = """/* tidemark mirror compact recent_user_days */
+create table compacted as
+select project_id, day, user_key, sum(events)::bigint as events
+from recent_user_days
+group by all
+having sum(events) <> 0
+order by all"""
 _USER_DAYS: Final = """/* tidemark mirror compact user_days */
 create table compacted as
 select project_id, day, user_key, sum(events)::bigint as events
-from user_days
+from (from user_days union all from recent_user_days) as all_days
 group by all
 having sum(events) <> 0
 order by all"""
@@ -35,7 +46,7 @@ select * from events order by project_id, day, type_key, user_key, occurred_at""
 
 @dataclass(slots=True)
 class Piled:
-    """What was added since the last compaction: rows of `user_days`, and removed events."""
+    """What was added since the last rewriting: rows of `recent_user_days`, and removed events."""
 
     user_days: int = 0
     removed: int = 0
@@ -47,26 +58,31 @@ def compact(store: Store, piled: Piled) -> bool:
     Raises:
         MirrorBroken, MirrorUnavailable: see `Store.writing`; nothing is lost.
     """
-    if piled.user_days <= LEAST_USER_DAYS and piled.removed <= LEAST_REMOVED:
+    if piled.user_days <= LEAST_RECENT and piled.removed <= LEAST_REMOVED:
         return False
     with store.reading(TIMEOUT) as (cursor, _):
         row = cursor.execute(_SIZES).fetchone()
     assert row is not None  # noqa: S101 - a select without from has one row
-    user_days, events = row
-    many_days = piled.user_days > max(LEAST_USER_DAYS, USER_DAYS_SHARE * user_days)
+    user_days, recent, events = row
+    many_recent = piled.user_days > max(LEAST_RECENT, RECENT_SHARE * (recent - piled.user_days))
+    many_days = many_recent and recent > max(LEAST_USER_DAYS, USER_DAYS_SHARE * user_days)
     many_removed = piled.removed > max(LEAST_REMOVED, REMOVED_SHARE * events)
-    if not many_days and not many_removed:
+    if not many_recent and not many_removed:
         return False
     with store.writing(large=True) as cursor:
         if many_days:
             _rewrite(cursor, "user_days", _USER_DAYS)
+            cursor.execute("delete from recent_user_days")
+        elif many_recent:
+            _rewrite(cursor, "recent_user_days", _RECENT)
         if many_removed:
             _rewrite(cursor, "events", _EVENTS)
-    if many_days:
+    if many_recent:
         piled.user_days = 0
     if many_removed:
         piled.removed = 0
-    store.checkpoint()
+    if many_days or many_removed:
+        store.checkpoint()
     return True
 
 

@@ -12,7 +12,8 @@ day, event type, user) within each load, no key and no index (they cost space an
 | users         | the dictionary of users, each with the local day of the first event ever         |
 | event_types   | the dictionary of event types                                                    |
 | events        | an event: keys instead of names, its UTC instant and its local day               |
-| user_days     | events of a user on a local day; rows of one day add up                          |
+| user_days     | events of a user on a local day; rows of one day add up, with the next table's   |
+| recent_...    | recent_user_days: the same, of what was synced since user_days was made          |
 | active_counts | users active in a period                                                         |
 | cohort_counts | users first seen in the period `cohort` that were active in `period`             |
 | type_counts   | events of a type on a local day                                                  |
@@ -32,7 +33,7 @@ from typing import Final, LiteralString
 from analytics.duck import VERSION
 
 # With DuckDB's version, for its hash of a name is another in another.
-FORMAT: Final = f"4 of DuckDB {VERSION}"
+FORMAT: Final = f"5 of DuckDB {VERSION}"
 
 LAYOUT: Final[LiteralString] = """
 create table mirror (
@@ -53,6 +54,7 @@ create table events (
     occurred_at timestamp, event_id uuid, ingest_xid bigint
 );
 create table user_days (project_id integer, day integer, user_key integer, events bigint);
+create table recent_user_days (project_id integer, day integer, user_key integer, events bigint);
 create table active_counts (project_id integer, grain varchar, period integer, users bigint);
 create table cohort_counts (
     project_id integer, grain varchar, cohort integer, period integer, users bigint

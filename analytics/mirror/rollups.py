@@ -11,7 +11,13 @@ from analytics.mirror.local_days import day_starts
 from analytics.mirror.store import Cursor
 from analytics.sql import statement
 
-_CLEARED: Final = ("user_days", "cohort_counts", "active_counts", "type_counts")
+_CLEARED: Final = (
+    "user_days",
+    "recent_user_days",
+    "cohort_counts",
+    "active_counts",
+    "type_counts",
+)
 _STEPS: Final = ("user_days", "first_days", "cohort_counts", "active_counts", "type_counts")
 _YEARS: Final = """/* tidemark mirror years */
 select distinct year(occurred_at) from events where project_id = $project_id"""

@@ -62,7 +62,9 @@ from (
     union all
     select relid from pg_partition_tree('events') where isleaf
 ) as tables"""
-_IS_EMPTY: Final = "select not exists (select 1 from events)"
+# Tables that may get their first rows; see Store.writing.
+_IS_EMPTY: Final = """/* tidemark mirror empty */
+select not exists (select 1 from events) or not exists (select 1 from recent_user_days)"""
 # One a sync, while a transaction stays open: an hour's.
 MARKS_KEPT: Final = 3_600
 _UPDATES: Final = (

@@ -57,11 +57,17 @@ class DauResult(Result[DayUsers]):
             "day:T",
             title=None,
             scale=alt.Scale(type="utc"),
-            axis=alt.Axis(format="%b %d", tickCount=8, labelFlush=False),
+            axis=alt.Axis(format="%b %-d", tickCount=8, labelFlush=False),
         )
-        y = alt.Y("users:Q", title=None, axis=alt.Axis(domain=False, ticks=False, grid=True))
+        y = alt.Y(
+            "users:Q",
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, grid=True, labelPadding=8),
+        )
         lines = alt.Scale(domain=["each day", "weekly average"], range=[ACCENT, AVERAGE])
-        legend = alt.Legend(title=None, orient="top", symbolType="stroke")
+        legend = alt.Legend(
+            title=None, orient="top", symbolType="stroke", symbolOpacity=1, symbolStrokeWidth=2.5
+        )
         color = alt.Color("line:N", scale=lines, legend=legend)
         base = alt.Chart(alt.Data(values=values)).encode(x=x, color=color)
         day = base.transform_calculate(line="'each day'").encode(y=y)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from analytics.questions.top_events import EventCount
+from analytics.questions.top_events import EventCount, TopEvents
 from analytics.results.markup import ACCENT, cell, figure, head, table
 from analytics.results.result import Result, charts, finished
 from analytics.results.tabular import came_about
@@ -22,9 +22,12 @@ _BAR_PIXELS = 260
 class TopEventsResult(Result[EventCount]):
     """Event types, the most frequent first. Columns: event_type (string), count (int64)."""
 
+    question: TopEvents
+
     def title(self) -> str:
         """See `Tabular.title`."""
-        return "Top events"
+        days = self.question.days
+        return f"Top events, {days.first} to {days.last} ({self._zone()})"
 
     def arrow(self) -> pa.Table:
         """See `Tabular.arrow`."""
@@ -43,7 +46,7 @@ class TopEventsResult(Result[EventCount]):
                 "event_type:N",
                 title=None,
                 sort=[row.event_type for row in self.rows],
-                axis=alt.Axis(ticks=False, domain=False, labelLimit=240),
+                axis=alt.Axis(ticks=False, domain=False, labelLimit=240, labelPadding=6),
             ),
             tooltip=[alt.Tooltip("event_type:N"), alt.Tooltip("count:Q", format=",")],
         )

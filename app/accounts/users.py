@@ -6,6 +6,7 @@ devices; tokens of an earlier one are void, whatever Redis says.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,12 @@ from app.accounts.errors import EmailTaken, InvalidEmail, UnknownUser
 from app.database.tables import users
 
 MOST_CHARACTERS: Final = 254
+# Letters and marks to Unicode's categories, and nothing to the eye: an address with one would look
+# like another's. The rest of what it calls Default_Ignorable is of category C.
+_UNSEEN: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 _COLUMNS = (users.c.id, users.c.email, users.c.password_hash, users.c.token_version)
 
 
@@ -37,7 +44,7 @@ def normalised(email: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
     local, at, domain = folded.partition("@")
-    odd = any(unicodedata.category(character)[0] in "CZ" for character in folded)
+    odd = _UNSEEN.search(folded) or any(unicodedata.category(each)[0] in "CZ" for each in folded)
     if odd or not (local and at and domain) or "@" in domain or len(folded) > MOST_CHARACTERS:
         raise InvalidEmail(field="email")
     return folded

@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from app.database.pools import transaction
 from app.dependencies import Eraser, Held, ProjectManager, ProjectViewer
@@ -19,11 +20,20 @@ router = APIRouter(
     responses=declared(400, 401, 403, 404, 422, 429, 503),
 )
 
+
+class AnyText(PathConvertor):
+    """Whatever stands there, slashes and line ends too: Starlette's own `path` has no line ends."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", AnyText())
+
 # A user id may hold slashes, so it is all that stands between /users/ and /events.
 OfUser = Annotated[str, Path(description="The `user_id` of events, percent-encoded.")]
 
 
-@router.delete("/users/{user_id:path}/events")
+@router.delete("/users/{user_id:any}/events")
 async def erase_user(held: Held, caller: Eraser, user_id: OfUser) -> schemas.ErasureAnswer:
     """Remove every event of a user, in one transaction. Answers are without them from then on.
 

@@ -69,7 +69,7 @@ def _mirror(result: Result) -> Iterator[str]:
     yield _EXACTNESS
     yield _freshness(result["freshness"])
     yield "### Keeping a mirror\n"
-    yield _keeping(result)
+    yield keeping(result)
     yield "### What is wanted\n"
     yield _targets(result)
 
@@ -126,7 +126,8 @@ def _three(found: dict[str, float]) -> str:
     return ", ".join(milliseconds(found[name]) for name in (EXACT, AGAIN, STALE) if name in found)
 
 
-def _keeping(result: Result) -> str:
+def keeping(result: Result) -> str:
+    """The table of what a mirror takes: its build, its file, its memory, how far it is behind."""
     build, steady, loading = (result[part] for part in ("build", "steady", "loading"))
     exact = sorted(each for times in steady["exact"].values() for each in times)
     loader, lags = steady["loader"], steady["lag_seconds"]

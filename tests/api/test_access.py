@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from redis import Redis
 
 from app.accounts.secret_key import secret_key
@@ -67,7 +68,7 @@ RULES = {
     ("POST", f"{PROJECT}/keys"): SENDING_MEMBERS,
     ("POST", f"{PROJECT}/keys/{{key_id}}/rotate"): SENDING_MEMBERS,
     ("DELETE", f"{PROJECT}/keys/{{key_id}}"): SENDING_MEMBERS,
-    ("DELETE", f"{PROJECT}/users/{{user_id:path}}/events"): OWNERS,
+    ("DELETE", f"{PROJECT}/users/{{user_id:any}}/events"): OWNERS,
     ("GET", f"{PROJECT}/erasures/{{erasure_id}}"): OWNERS,
     ("GET", f"{PROJECT}/storage-period"): MEMBERS,
     ("PUT", f"{PROJECT}/storage-period"): OWNERS,
@@ -188,7 +189,7 @@ def cast(
 def asked(client: TestClient, cast: Cast, caller: str, method: str, path: str) -> Any:
     """The route's answer for our project. The body is none, so that nothing is changed."""
     filled = path.replace("{project_id}", str(cast.project.project.id))
-    filled = re.sub(r"{\w+(:path)?}", "2147483647", filled)
+    filled = re.sub(r"{\w+(:any)?}", "2147483647", filled)
     headers = cast.headers(caller)
     if "{project_id}" not in path:
         headers = {**headers, "X-Project": str(cast.project.project.id)}
@@ -204,6 +205,16 @@ def test_nobody_is_let_in_without_a_valid_credential(
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unknown_key_is_answered_as_one_that_was_revoked_or_has_expired(
+    client: TestClient, cast: Cast
+) -> None:
+    answers = [
+        asked(client, cast, key, "GET", "/api/stats/dau").json()
+        for key in ("unknown key", "revoked key", "expired key")
+    ]
+    assert answers[0] == answers[1] == answers[2]
 
 
 @pytest.mark.parametrize("caller", STRANGERS)
@@ -232,6 +243,52 @@ def test_roles_and_scopes_do_what_they_may_and_nothing_else(
         assert (answer.status_code, code) == (401, "unauthenticated")
     else:
         assert (answer.status_code, code) == (403, "forbidden")
+
+
+@pytest.fixture(scope="module")
+def without_redis(client: TestClient, settings: Settings) -> Iterator[TestClient]:
+    """A server whose Redis does not answer, beside the one whose does."""
+    away = {"redis_url": SecretStr("redis://127.0.0.1:1/0"), "mirror": False}
+    with TestClient(create_app(settings.model_copy(update=away))) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_without_redis_only_keys_are_let_in_and_nonsense_is_still_nonsense(
+    without_redis: TestClient, cast: Cast, method: str, path: str
+) -> None:
+    def outcome(caller: str) -> tuple[int, str | None]:
+        answer = asked(without_redis, cast, caller, method, path)
+        return answer.status_code, answer.json().get("code") if answer.is_error else None
+
+    away, unknown = (503, "redis_unavailable"), (401, "unauthenticated")
+    # Under /auth nobody gets as far as being asked who they are: each try is charged first.
+    closed = path.startswith("/api/auth/")
+    for signed_in in ("owner", "stranger"):
+        assert outcome(signed_in) == away
+    for nobody in ("unknown key", "token of another secret"):
+        assert outcome(nobody) == (away if closed else unknown)
+    for key in ("ingest key", "read key"):
+        if key in RULES[method, path]:
+            assert outcome(key)[0] not in {401, 403, 503}
+        elif RULES[method, path] is USERS:
+            assert outcome(key) == (away if closed else unknown)
+        else:
+            assert outcome(key) == (403, "forbidden")
+
+
+def test_the_description_says_which_routes_take_a_credential() -> None:
+    described = create_app(Settings(), local=True).openapi()
+    (scheme,) = described["components"]["securitySchemes"]
+    found = {
+        (method.upper(), path): about
+        for path, methods in described["paths"].items()
+        for method, about in methods.items()
+    }
+    guarded = {route for route, about in found.items() if about.get("security") == [{scheme: []}]}
+    assert {(method, re.sub(r":any", "", path)) for method, path in RULES} == guarded
+    for route in guarded:
+        assert {"401", "429", "503"} <= set(found[route]["responses"]), route
 
 
 def test_a_removed_member_is_out_at_once(

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import jwt
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
@@ -18,7 +19,9 @@ from passlib.hash import argon2
 from pydantic import SecretStr
 from redis import Redis
 
+from app import lifespan
 from app.accounts import sessions
+from app.accounts.sessions import SessionKey
 from app.accounts.tokens import Claims, Signer, TokenType
 from app.database.migrate import upgrade
 from app.local.servers import ServerUrls
@@ -74,11 +77,18 @@ def test_first_user_owns_the_first_project_and_the_second_none(
 
 @pytest.mark.parametrize(
     "email",
-    ["ANN.twin@example.com", "ann.twin@EXAMPLE.COM", "\uff41\uff4e\uff4e.twin@example.com"],
-    ids=["upper case", "domain in upper case", "full width"],
+    [
+        "KÉA.ßtwin@example.com",
+        "kéa.ßtwin@EXAMPLE.COM",
+        "\uff4b\u00e9\uff41.ßtwin@example.com",
+        "ke\u0301a.ßtwin@example.com",
+        "\u212aéa.sstwin@example.com",
+        "kéa.\u1e9etwin@ex\u1d43mple.com",
+    ],
+    ids=["upper case", "domain", "full width", "decomposed", "Kelvin sign", "capital sharp s"],
 )
 def test_other_spellings_of_an_address_are_the_same_account(client: TestClient, email: str) -> None:
-    body = {"email": "ann.twin@example.com", "password": PASSWORD}
+    body = {"email": "kéa.ßtwin@example.com", "password": PASSWORD}
     client.post("/api/auth/register", json=body)
     again = client.post("/api/auth/register", json={"email": email, "password": PASSWORD})
     assert code(again) == (409, "email_taken")
@@ -88,7 +98,8 @@ def test_other_spellings_of_an_address_are_the_same_account(client: TestClient, 
 @pytest.mark.parametrize(
     "email",
     ["", "ann", "@example.com", "ann@", "a@b@c", "a b@example.com", "a\u200bb@example.com", "a\0@b",
-     "a\r\n@b", "\ud800@b", "x" * 251 + "@b.c", "'; drop table users; --"],
+     "a\r\n@b", "\ud800@b", "a\ufe0f@b", "a\u034f@b", "\u3164@b", "a\u00ad@b",
+     "x" * 251 + "@b.c", "'; drop table users; --"],
     ids=ascii,
 )  # fmt: skip
 def test_what_is_no_address_is_refused(client: TestClient, email: str) -> None:
@@ -97,6 +108,13 @@ def test_what_is_no_address_is_refused(client: TestClient, email: str) -> None:
     for path in ("register", "login"):
         answer = client.post(f"/api/auth/{path}", content=body, headers=headers)
         assert answer.status_code == 422, answer.text
+
+
+def test_what_only_looks_like_an_address_is_another_account(client: TestClient) -> None:
+    """The first letter of the second is Cyrillic."""
+    for email in ("arial@example.com", "\u0430rial@example.com"):
+        body = {"email": email, "password": PASSWORD}
+        assert client.post("/api/auth/register", json=body).status_code == 201
 
 
 def ascii_json(text: str) -> bytes:
@@ -114,6 +132,23 @@ def test_a_password_that_is_too_short_or_too_long_is_refused(
     answer = client.post("/api/auth/register", content=body, headers=headers)
     assert answer.status_code == 422, answer.text
     assert password[:11] not in answer.text or not password
+
+
+def test_a_password_of_four_kilobytes_is_refused_wherever_one_is_typed(
+    client: TestClient, make_person: MakePerson
+) -> None:
+    ann, long = make_person("kilobytes"), "x" * 4096
+    for path, body in (
+        ("register", {"email": "four@example.com", "password": long}),
+        ("login", {"email": ann.email, "password": long}),
+        ("change-password", {"current_password": long, "new_password": PASSWORD}),
+        ("change-password", {"current_password": PASSWORD, "new_password": long}),
+    ):
+        answer = client.post(f"/api/auth/{path}", json=body, headers=ann.headers)
+        assert code(answer) == (422, "invalid_parameter")
+        assert long[:12] not in answer.text
+    longest = {"email": ann.email, "password": "x" * 1024}
+    assert code(client.post("/api/auth/login", json=longest)) == (401, "wrong_credentials")
 
 
 @pytest.mark.parametrize("password", ["x" * 12, "x" * 256, "п" * 256, "a\0b" * 4, "' or 1=1; -- x"])
@@ -155,6 +190,36 @@ def test_unknown_user_takes_as_long_as_a_wrong_password(settings: Settings) -> N
     known, unknown = (statistics.median(times) for times in took.values())
     print(f"wrong password {known * 1000:.1f} ms, unknown user {unknown * 1000:.1f} ms")
     assert 0.5 < unknown / known < 2
+
+
+def test_a_login_gives_two_tokens_that_live_as_long_as_the_settings_say(
+    client: TestClient, make_person: MakePerson, settings: Settings, servers: ServerUrls
+) -> None:
+    tokens = log_in(client, make_person("living").email)
+    access, refresh = (
+        jwt.decode_complete(tokens[name], options={"verify_signature": False})
+        for name in ("access_token", "refresh_token")
+    )
+    assert [each["header"]["alg"] for each in (access, refresh)] == ["HS256", "HS256"]
+    lives = [each["payload"]["exp"] - each["payload"]["iat"] for each in (access, refresh)]
+    days = timedelta(days=settings.refresh_ttl_days)
+    assert lives == [60 * settings.access_ttl_min, days.total_seconds()]
+    assert tokens["expires_in"] == lives[0]
+    kept = SessionKey(int(access["payload"]["sub"]), access["payload"]["sid"]).entry
+    left = timedelta(milliseconds=int(Redis.from_url(servers.redis).pttl(kept)))  # type: ignore[arg-type]
+    assert days - timedelta(minutes=1) < left <= days
+
+
+def test_a_session_goes_on_at_every_server_and_ends_at_all(
+    client: TestClient, make_person: MakePerson, settings: Settings
+) -> None:
+    ann = make_person("moving")
+    with TestClient(create_app(settings.model_copy(update={"mirror": False}))) as another:
+        assert me(another, ann.headers).status_code == 200
+        following = refreshed(another, ann.refresh_token).json()["refresh_token"]
+        client.post("/api/auth/logout", json={"refresh_token": following})
+        assert code(me(another, ann.headers)) == ENDED
+        assert code(refreshed(another, following)) == ENDED
 
 
 def test_a_refresh_token_is_good_for_one_new_pair(
@@ -313,6 +378,19 @@ def test_redis_put_back_to_an_earlier_state_revives_no_session_of_an_earlier_gen
     assert code(refreshed(client, ann.refresh_token)) == ENDED
 
 
+def test_redis_put_back_revives_a_session_that_ended_alone(
+    client: TestClient, make_person: MakePerson, servers: ServerUrls
+) -> None:
+    """What docs/security.md says that it doesn't do."""
+    ann = make_person("revived")
+    redis = Redis.from_url(servers.redis)
+    (name,) = redis.keys(f"tidemark:session:{{{ann.id}}}:*")
+    saved = redis.dump(name)
+    client.post("/api/auth/logout", json={"refresh_token": ann.refresh_token})
+    redis.restore(name, 0, saved)
+    assert me(client, ann.headers).status_code == 200
+
+
 def test_tokens_do_not_pass_for_one_another(client: TestClient, make_person: MakePerson) -> None:
     ann = make_person("mixed")
     access = ann.headers["Authorization"].removeprefix("Bearer ")
@@ -420,6 +498,25 @@ def test_who_guesses_has_to_wait_longer_each_time(settings: Settings) -> None:
             assert waits == sorted(waits)
 
 
+def test_passwords_are_hashed_few_at_once_and_the_rest_is_told_to_come_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifespan, "PASSWORDS_AT_ONCE", 1)
+    monkeypatch.setattr(lifespan, "PASSWORDS_WAITING", 1)
+    with TestClient(create_app(settings.model_copy(update={"mirror": False}))) as client:
+
+        def log_in_as(number: int) -> Any:
+            wrong = {"email": f"crowd{number}@example.com", "password": "x" * 12}
+            return client.post("/api/auth/login", json=wrong)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(log_in_as, range(8)))
+        busy = [answer for answer in answers if answer.status_code == 503]
+        assert {code(answer) for answer in busy} == {(503, "busy")}
+        assert all("retry-after" in answer.headers for answer in busy)
+        assert {code(each) for each in answers if each not in busy} == {(401, "wrong_credentials")}
+
+
 def test_redis_holds_no_token(
     client: TestClient, make_person: MakePerson, servers: ServerUrls
 ) -> None:
@@ -480,5 +577,6 @@ def test_without_postgres_nobody_is_let_in(
                 )
                 assert answer.status_code == 503, answer.text
                 assert code(answer)[1] == "unreachable"
+            assert code(me(without, bearer("nonsense"))) == ENDED  # by its signature alone
         finally:
             connection.execute(f"create database {name}")

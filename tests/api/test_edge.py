@@ -111,8 +111,14 @@ def test_a_method_that_http_does_not_know_is_refused_alike(own: TestClient) -> N
 def test_a_crash_is_logged_with_its_trace_and_tells_nothing(
     own: TestClient, logged: pytest.LogCaptureFixture
 ) -> None:
-    answer = own.get("/crash/ann")
+    from app.logs import formatter  # noqa: PLC0415
+
+    logged.handler.setFormatter(formatter(as_json=True))
+    answer = own.get("/crash/ann", headers={"X-Request-ID": "mine"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    lines = [json.loads(line) for line in logged.text.splitlines()]
+    assert [line["request_id"] for line in lines] == ["mine", "mine"]
+    assert "ZeroDivisionError: secret detail" in lines[0]["exception"]
     assert "secret" not in answer.text
     crashed, line = logged.records
     assert crashed.exc_info is not None
@@ -197,4 +203,35 @@ def test_nothing_of_a_path_that_may_name_people_is_logged(
     own: TestClient, logged: pytest.LogCaptureFixture
 ) -> None:
     own.get("/crash/ann?user=ann")
-    assert logged.records[-1].__dict__["path"] == "/crash/{name}"
+    paths = [record.__dict__["path"] for record in logged.records]
+    assert paths == ["/crash/{name}", "/crash/{name}"]
+
+
+def test_a_life_with_tidemark_leaves_no_secret_in_the_log(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At any level, by any library: passwords, tokens, keys, invitations, addresses of people."""
+    from app.logs import formatter  # noqa: PLC0415
+
+    caplog.handler.setFormatter(formatter(as_json=True))
+    ann = {"email": "logged@example.com", "password": "an unlikely password"}
+    with caplog.at_level(logging.DEBUG):
+        client.post("/api/auth/register", json=ann)
+        client.post("/api/auth/login", json=ann | {"password": "another unlikely one"})
+        tokens = client.post("/api/auth/login", json=ann).json()
+        again = client.post(
+            "/api/auth/refresh", json={"refresh_token": tokens["refresh_token"]}
+        ).json()
+        headers = {"Authorization": f"Bearer {again['access_token']}"}
+        made = client.post("/api/projects", json={"name": "logged"}, headers=headers).json()
+        path = f"/api/projects/{made['id']}"
+        key = client.post(f"{path}/keys", json={"scope": "read"}, headers=headers).json()
+        invited = client.post(f"{path}/invitations", json={"role": "viewer"}, headers=headers)
+        client.post("/api/invitations/accept", json={"invitation": "tmi_x"}, headers=headers)
+        client.get(QUESTION, headers={"Authorization": f"Bearer {key['key']}"})
+        client.delete(f"{path}/users/logged%40example.com/events", headers=headers)
+    written = caplog.text
+    assert f'"project":{made["id"]}' in written
+    secrets = [*tokens.values(), *again.values(), *ann.values(), key["key"],
+               invited.json()["invitation"], "another unlikely one"]  # fmt: skip
+    assert [each for each in secrets if str(each) in written and len(str(each)) > 6] == []

@@ -43,7 +43,7 @@ schemathesis.serializer.alias(
 
 
 @pytest.fixture(scope="module")
-def address(settings: Settings) -> Iterator[str]:
+def address(settings: Settings, patience: None) -> Iterator[str]:
     changes: dict[str, object] = {
         name: UNLIMITED for name in Settings.model_fields if name.endswith("rate_limit")
     }

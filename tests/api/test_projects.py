@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -126,6 +127,7 @@ def test_an_invitation_lets_one_in_once(
     client: TestClient, owner: Person, guest: Person, shop: dict[str, Any], make_person: MakePerson
 ) -> None:
     secret = invited(client, owner, shop, "viewer")
+    assert re.fullmatch(r"tmi_[A-Za-z0-9_-]{43}", secret)  # 256 bits, fit for a link
     assert code(accepted(client, owner, secret)) == (409, "already_member")
     joined = accepted(client, guest, secret)
     assert joined.json() == {**shop, "role": "viewer"}

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 
 from analytics.calendar import WeekStart
+from app.main import create_app
+from app.settings import Settings
 from tests.api.conftest import Caller
 
 ENGINES = ["postgres", "attached", "mirror"]
@@ -172,3 +175,15 @@ def test_answers_match_their_schema(client: TestClient, shop: Caller) -> None:
         responses = paths[f"/api/stats/{path}"]["get"]["responses"]
         assert set(responses) >= {"200", "401", "403", "422", "503"}
         assert "application/problem+json" in responses["401"]["content"]
+
+
+@pytest.mark.parametrize("engine", ["postgres", "attached"])
+def test_questions_are_asked_with_the_reader_s_address_alone(
+    settings: Settings, shop: Caller, engine: str
+) -> None:
+    nowhere = {"database_reader_url": SecretStr("postgresql://nobody@127.0.0.1:1/nothing")}
+    changed = settings.model_copy(update=nowhere | {"mirror": False})
+    with TestClient(create_app(changed, local=True)) as client:
+        question = f"/api/stats/dau?from=2025-08-01&to=2025-08-01&engine={engine}"
+        assert client.get(question, headers=shop.read).status_code == 503
+        assert client.post("/api/events", json=[], headers=shop.ingest).status_code == 200

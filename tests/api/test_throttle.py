@@ -18,7 +18,7 @@ from redis import Redis
 from app.local.servers import ServerUrls
 from app.main import create_app
 from app.settings import Settings
-from tests.api.conftest import Caller
+from tests.api.conftest import Caller, Person
 from tests.unit.ingest.rows import LINE
 
 PER_MINUTE = 600
@@ -124,6 +124,17 @@ def test_a_restarted_redis_is_taught_the_script_again(
     assert metric(throttled, PASSED) == 0
 
 
+def test_an_emptied_redis_begins_limits_anew(
+    throttled: TestClient, make: Callable[[], Caller], servers: ServerUrls
+) -> None:
+    caller = make()
+    for outcome in (200, 429):
+        sent = throttled.post("/api/events", json=events(600), headers=caller.ingest)
+        assert sent.status_code == outcome
+    Redis.from_url(servers.redis).flushdb()
+    assert throttled.post("/api/events", json=events(600), headers=caller.ingest).is_success
+
+
 def test_a_clock_put_back_keeps_nobody_out(
     throttled: TestClient, make: Callable[[], Caller], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,3 +215,57 @@ def test_without_an_answer_from_redis_questions_by_key_are_answered(
         for _ in range(3):
             assert client.get(QUESTION, headers=caller.read).status_code == 200
         assert metric(client, PASSED.replace("events", "stats")) == 3
+
+
+def limits_of(answer: Any) -> tuple[int, str, str]:
+    """Status, code, and whose limit it was."""
+    return answer.status_code, answer.json()["code"], answer.headers["ratelimit-policy"]
+
+
+def test_sign_in_is_limited_by_address_whatever_the_request_says_it_is(
+    settings: Settings, make: Callable[[], Caller]
+) -> None:
+    make()
+    with client_of(settings, auth_address_rate_limit=6) as client:
+        paths = ("register", "login", "refresh", "logout", "logout-all", "change-password")
+        for number, path in enumerate(paths):
+            spoofed = {
+                "X-Forwarded-For": f"203.0.113.{number}",
+                "Forwarded": f"for=10.0.0.{number}",
+            }
+            answer = client.post(f"/api/auth/{path}", json={}, headers=spoofed)
+            assert answer.status_code in {401, 422}
+        for path in paths:
+            refused = client.post(f"/api/auth/{path}", json={}, headers=spoofed)
+            assert limits_of(refused) == (429, "throttled", '"auth_address";q=6;w=60')
+            assert refused.headers["ratelimit"].startswith('"auth_address";r=0;t=')
+            assert 1 <= int(refused.headers["retry-after"]) <= 10
+        assert client.get(QUESTION, headers=make().read).status_code == 200
+        assert metric(client, REFUSED.replace("events", "auth_address")) == len(paths)
+
+
+def test_an_account_is_limited_wherever_its_guessers_are(
+    settings: Settings, make: Callable[[], Caller]
+) -> None:
+    make()
+    with client_of(settings, auth_account_rate_limit=2) as client:
+        wrong = {"email": "limited@example.com", "password": "x" * 12}
+        for _ in range(2):
+            assert client.post("/api/auth/login", json=wrong).status_code == 401
+        refused = client.post("/api/auth/login", json=wrong)
+        assert limits_of(refused) == (429, "throttled", '"auth_account";q=2;w=60')
+        other = {**wrong, "email": "other@example.com"}
+        assert client.post("/api/auth/login", json=other).status_code == 401
+
+
+def test_other_requests_are_limited_by_user(
+    settings: Settings, make: Callable[[], Caller], make_person: Callable[[str], Person]
+) -> None:
+    make()
+    ann, bob = make_person("limited.ann"), make_person("limited.bob")
+    with client_of(settings, request_rate_limit=2) as client:
+        for path in ("/api/projects", "/api/auth/me"):
+            assert client.get(path, headers=ann.headers).status_code == 200
+        refused = client.post("/api/projects", json={"name": "third"}, headers=ann.headers)
+        assert limits_of(refused) == (429, "throttled", '"requests";q=2;w=60')
+        assert client.get("/api/projects", headers=bob.headers).status_code == 200

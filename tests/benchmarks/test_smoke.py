@@ -27,7 +27,21 @@ def test_every_case_runs_on_a_few_events() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    assert "49 passed" in run.stdout
+    assert "50 passed" in run.stdout
+
+
+def test_the_library_is_measured_at_a_few_events() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.library"],
+        cwd=ROOT,
+        env={**os.environ, "BENCHMARK_EVENTS": "2000", "BENCHMARK_PATIENCE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("2,000 events over 120 days")
+    assert "later: DAU, 120 days" in run.stdout
 
 
 @pytest.mark.parametrize("what", [[], ["growth"]], ids=["mirror", "growth"])

@@ -16,6 +16,12 @@ from analytics.reference.event import Event
 from tests.conftest import Database
 from tests.data import copy_events, data_set, of_project
 
+WEB = {
+    "fastapi", "starlette", "pydantic", "sqlalchemy", "asyncpg", "uvicorn", "typer", "app",
+    "ingest",
+}  # fmt: skip
+"""What a notebook need not have installed, or import."""
+
 _PUT = "insert into projects (name, timezone, week_start) values (%s, %s, %s) returning id"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,7 +25,6 @@ from analytics.errors import (
     Closed,
     InvalidInput,
     InvalidQuestion,
-    InvalidSql,
     UnknownEngine,
     UnknownProject,
     Unreachable,
@@ -31,7 +33,7 @@ from analytics.mirror.errors import MirrorUnavailable
 from analytics.project import Project
 from analytics.questions.top_events import EventCount
 from tests.conftest import Database, new_database
-from tests.library.conftest import happen, make_project
+from tests.library.conftest import WEB, happen, make_project
 
 Connect = Callable[..., Analytics]
 FIRST, LAST = "2024-01-04", "2024-06-29"
@@ -160,6 +162,13 @@ def test_unreachable_postgres_is_told_at_once(database: Database, tmp_path: Path
         Analytics.connect(home=tmp_path / "nothing")
 
 
+def test_server_that_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(Unreachable, match=r"127\.0\.0\.1 \(shop\).*timeout expired"):
+            Analytics.connect(f"postgresql://ann@127.0.0.1:{port}/shop?connect_timeout=2")
+
+
 def test_database_without_the_schema_is_told(empty_database: Database) -> None:
     with pytest.raises(Unreachable, match=r'relation "projects" does not exist.*tidemark migrate'):
         Analytics.connect(empty_database.owner)
@@ -178,6 +187,40 @@ def test_running_instance_is_found_through_its_data_directory(
     (tmp_path / "running.json").write_text("{}")
     with pytest.raises(Unreachable, match=r"can't be read .*; start this version of"):
         Analytics.connect(home=tmp_path)
+
+
+# What the app's settings are read from, none of which a library may take for its own.
+_SETTINGS_OF_OTHERS = {
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+    "DATABASE_READER_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+    "MIRROR": "false",
+    "DUCKDB_THREADS": "none",
+}
+_ASKED_ALONE = """
+import sys
+for name in {web}:
+    sys.modules[name] = None  # as Python marks what can't be imported
+from analytics import Analytics
+with Analytics.connect(sys.argv[1], "shop") as shop:
+    shop.sync()
+    print(shop.dau({first!r}, {last!r}).meta.engine, len(shop.retention({first!r})) > 3)
+    print(shop.sql("select count(*) from events where day < '2025-01-01'").rows)
+"""
+
+
+def test_works_over_postgres_without_the_web_packages_and_reads_no_settings(
+    shop: Project, module_database: Database
+) -> None:
+    program = _ASKED_ALONE.format(web=sorted(WEB), first=FIRST, last=LAST)
+    done = subprocess.run(
+        [sys.executable, "-c", program, module_database.reader],
+        env=_SETTINGS_OF_OTHERS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["mirror True", "((31106,),)"]
 
 
 def test_postgres_that_stops_is_told_and_comes_back(servers, template) -> None:
@@ -256,12 +299,32 @@ def test_connection_that_nobody_closes_leaves_no_file_and_no_thread(
     assert "tidemark-mirror" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_sql_needs_a_mirror_and_waits_for_it(connect: Connect) -> None:
-    assert connect().sql("select count(*) from events where day <= '2024-06-30'").rows == (
-        (31106,),
-    )
-    with pytest.raises(InvalidSql, match="keeps none; connect with mirror=True"):
-        connect(mirror=False).sql("select 1")
+@pytest.mark.parametrize("mirror", [True, False], ids=["mirror", "live"])
+def test_sql_waits_for_a_mirror_and_sees_what_was_committed_just_now(
+    connect: Connect, module_database: Database, shop: Project, mirror: bool
+) -> None:
+    connected, day = connect(mirror=mirror), f"2031-01-0{1 + mirror}"
+    counted = f"select count(*) from events where day <= '2024-06-30' or day = '{day}'"
+    assert connected.sql(counted).rows == ((31106,),)
+    happen(module_database, shop, (f"{day}T10:00:00+02:00", "ann", "look"))
+    assert connected.sql(counted).rows == ((31107,),)
+    assert (connected.dau(FIRST, LAST).meta.engine == "mirror") is mirror
+
+
+def test_live_connection_keeps_nothing_before_sql_is_asked_for(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    connected = connect(mirror=False)
+    connected.sync()
+    assert connected.dau(FIRST, LAST).rows
+    assert not list(tmp_path.rglob("events-*.duckdb"))
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(connected.sql, ["select count(*) from users"] * 4)
+        assert len({each.rows for each in found}) == 1
+    assert len(list(tmp_path.rglob("events-*.duckdb"))) == 1
+    connected.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_threads_may_share_a_connection(connect: Connect) -> None:

@@ -23,6 +23,7 @@ from analytics.errors import InvalidInput, MissingPackage
 from analytics.results.markup import HATCH
 from analytics.results.tabular import Tabular
 from tests.data import data_set, event_table
+from tests.library.conftest import WEB
 from tests.library.tables import table
 
 ROOT = Path(__file__).parents[2]
@@ -145,6 +146,9 @@ def test_weekly_average_is_of_the_seven_days_up_to_each(sample: Analytics) -> No
     averages = answer.weekly_average()
     assert averages[:6] == [None] * 6
     assert averages[6:] == [sum(users[i : i + 7]) / 7 for i in range(4)]
+    drawn = answer.plot().to_dict()
+    assert [each["average"] for each in drawn["data"]["values"]] == averages
+    assert {layer["encoding"]["y"]["field"] for layer in drawn["layer"]} == {"users", "average"}
 
 
 def test_cells_of_weeks_that_have_not_ended_are_hatched(sample: Analytics) -> None:
@@ -207,26 +211,15 @@ def modules_after(program: str) -> set[str]:
 def test_importing_takes_only_what_is_needed() -> None:
     heavy = {"pyarrow", "duckdb", "numpy", "psycopg"}
     optional = {"pandas", "polars", "altair", "vl_convert", "IPython"}
-    web = {
-        "fastapi",
-        "starlette",
-        "pydantic",
-        "sqlalchemy",
-        "asyncpg",
-        "uvicorn",
-        "typer",
-        "app",
-        "ingest",
-    }
-    assert not modules_after("import analytics") & (heavy | optional | web)
-    assert not modules_after("from analytics import Analytics") & (optional | web)
+    assert not modules_after("import analytics") & (heavy | optional | WEB)
+    assert not modules_after("from analytics import Analytics") & (optional | WEB)
 
 
 def test_library_works_without_the_web_packages_and_reads_no_environment() -> None:
-    program = """
+    program = f"""
 import os, sys
-for name in ("fastapi", "starlette", "pydantic", "sqlalchemy", "asyncpg", "uvicorn", "typer"):
-    sys.modules[name] = None
+for name in {sorted(WEB)}:
+    sys.modules[name] = None  # as Python marks what can't be imported
 os.environ.clear()
 from analytics import Analytics
 with Analytics.from_csv("app/local/sample/rete_ecom.csv.gz") as sample:

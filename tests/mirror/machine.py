@@ -140,6 +140,10 @@ actions = st.sampled_from([each for each in _ACTIONS for _ in range(each[1])]).f
     lambda each: st.tuples(st.just(each[0]), st.fixed_dictionaries(each[2]))
 )
 
+# Limits of compaction: what makes it rewrite the small table, and what the large ones too.
+RECENT = ("RECENT_SHARE", "LEAST_RECENT")
+REST = ("USER_DAYS_SHARE", "LEAST_USER_DAYS", "REMOVED_SHARE", "LEAST_REMOVED")
+
 
 class MirrorMachine(RuleBasedStateMachine):
     """Subclasses say which databases: `new_database` makes one and names how to drop it."""
@@ -178,15 +182,14 @@ class MirrorMachine(RuleBasedStateMachine):
         connection.commit()
         return connection
 
-    @initialize(by_page=st.booleans(), compacting=st.booleans())
-    def begin(self, by_page: bool, compacting: bool) -> None:
-        """Small tables never reach the paths of large ones, so half of the runs are made to."""
+    @initialize(by_page=st.booleans(), compacted=st.sampled_from([(), RECENT, RECENT + REST]))
+    def begin(self, by_page: bool, compacted: tuple[str, ...]) -> None:
+        """Small tables never reach the paths of large ones, so some runs are made to."""
         if by_page:
             self.patch.setattr(sync, "ROWS_BY_INDEX", -1)
             self.patch.setattr(sync, "PAGES_AT_ONCE", 1)
-        if compacting:
-            for name in ("USER_DAYS_SHARE", "LEAST_USER_DAYS", "REMOVED_SHARE", "LEAST_REMOVED"):
-                self.patch.setattr(compaction, name, 0)
+        for limit in compacted:
+            self.patch.setattr(compaction, limit, 0)
         self.keeper.open_or_build()
 
     @rule(action=actions)

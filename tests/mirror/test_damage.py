@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import duckdb
@@ -237,11 +237,11 @@ def test_questions_never_fail_while_mirrors_come_and_go(
     kept = make_kept(tmp_path / "kept")
     kept.until_mirrored()
     failures: list[BaseException] = []
-    end = time.monotonic() + 3
+    over = Event()
 
     def ask() -> None:
         try:
-            while time.monotonic() < end:
+            while not over.is_set():
                 kept.agree()
         except BaseException as error:  # noqa: BLE001 - reported below
             failures.append(error)
@@ -249,15 +249,13 @@ def test_questions_never_fail_while_mirrors_come_and_go(
     threads = [Thread(target=ask) for _ in range(3)]
     for thread in threads:
         thread.start()
-    rebuilds = 0
-    while time.monotonic() < end:
+    for _ in range(15):
         kept.keeper.rebuild()
-        rebuilds += 1
         time.sleep(0.15)
+    over.set()
     for thread in threads:
         thread.join()
     assert not failures, failures[0]
-    assert rebuilds > 5
 
 
 def test_postgres_gone_in_the_middle_of_a_sync_leaves_the_file_as_it_was(

@@ -301,7 +301,7 @@ def test_removal_of_an_event_that_the_file_lacks_is_no_count_below_zero(
     number = insert(writer)
     mirror.sync()
     with mirror.store().writing() as cursor:
-        cursor.execute("delete from user_days")
+        cursor.execute("delete from recent_user_days")
     delete(writer, number)
     assert cause_of_giving_up(mirror) == "mismatch"
     exact()

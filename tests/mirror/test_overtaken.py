@@ -69,6 +69,23 @@ def test_a_small_commit_overtakes_nobody(store: Store) -> None:
     assert read_while(store, lambda: write(store, large=False)) == [(0,)]
 
 
+def test_a_sync_is_a_large_commit_when_it_adds_a_tables_first_rows(
+    mirror: HandKept, connect: Write
+) -> None:
+    writer = connect()
+    insert(writer)
+    store = mirror.open_or_build()
+
+    def sync() -> None:
+        insert(writer)
+        with store.reading(LIMIT):
+            mirror.sync()
+
+    with pytest.raises(Overtaken):
+        sync()
+    sync()
+
+
 def test_no_reader_that_is_believed_sees_rows_before_they_are_committed(store: Store) -> None:
     """Without the guard some do, in every run of three seconds."""
     stopped = False

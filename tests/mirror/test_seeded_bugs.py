@@ -16,6 +16,7 @@ import pytest
 from analytics.engines.attached import AttachedEngine
 from analytics.mirror.errors import MirrorUnavailable
 from tests.mirror import test_crash as crash
+from tests.mirror import test_erasure as erasure
 from tests.mirror import test_glimpse as glimpse
 from tests.mirror import test_history as history
 from tests.mirror import test_history_of_writes as writes
@@ -78,6 +79,9 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "days that changed are not looked at": (writes.test_removal_of_a_later_event_leaves_the_cohort),
     "data version counts above an unknown tidemark": (
         writes.test_data_version_tells_an_event_from_one_that_went_between_two_tidemarks
+    ),
+    "a file of before answers alone before it is synced": (
+        erasure.test_a_mirror_that_slept_answers_nothing_by_itself_before_it_is_synced
     ),
 }
 # Guards that can go because another covers them; docs/mirror-proof.md says which.

@@ -8,6 +8,7 @@ three files.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -47,8 +48,23 @@ def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+def _is_library(path: Path) -> bool:
+    return path.relative_to(ROOT).parts[0] in {"analytics", "ingest"}
+
+
+def _code(path: Path) -> str:
+    """The module without comments and how it is laid out."""
+    return ast.unparse(ast.parse(path.read_text()))
+
+
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if _is_library(path)], ids=_name)
+def test_library_reads_no_environment(path: Path) -> None:
+    found = set(re.findall(r"\b(?:environb?|getenvb?)\b", _code(path)))
+    assert not found, "take it as a value"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_name)

@@ -9,6 +9,8 @@ from
         from (
             select project_id, day, user_key, events from user_days
             union all
+            select project_id, day, user_key, events from recent_user_days
+            union all
             select project_id, day, user_key, -count(*) from events group by all
         ) as both_sides
         group by all

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,16 @@ import pytest
 from structlog.contextvars import bound_contextvars
 
 from app.logs import HIDDEN, formatter
+from app.serving import configure_logs
+from app.settings import Settings
 
 KEY = "tmk_ingest_" + "Ab3-_" * 8 + "xyz"
+INVITATION = "tmi_" + "Ab3-_" * 8 + "xyz"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$RdescudvJCsgt3ub"
 SECRETS = {
     "key": (f"unknown key {KEY}", KEY),
+    "invitation": (f"no such invitation {INVITATION}", INVITATION),
     "token": (f"token {JWT} has expired", JWT),
     "hash": (f"can't read {HASH}", HASH),
     "header": (f"headers: Authorization: Bearer {KEY}", KEY),
@@ -51,6 +56,38 @@ def document(written: io.StringIO) -> dict[str, Any]:
     (line,) = written.getvalue().splitlines()
     found: dict[str, Any] = json.loads(line)
     return found
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("chosen", "stderr", "as_json"),
+    [
+        ("auto", io.StringIO, True),
+        ("auto", Terminal, False),
+        ("json", Terminal, True),
+        ("text", io.StringIO, False),
+    ],
+)
+def test_a_server_logs_json_unless_somebody_looks_on(
+    monkeypatch: pytest.MonkeyPatch, chosen: Any, stderr: type[io.StringIO], as_json: bool
+) -> None:
+    written, root = stderr(), logging.getLogger()
+    before = root.handlers[:]
+    monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "level", logging.NOTSET)
+    try:
+        configure_logs(Settings(log_format=chosen))
+        logging.getLogger("tests.other").warning("some.event")
+    finally:
+        for each in set(root.handlers) - set(before):
+            root.removeHandler(each)
+    assert written.getvalue().startswith("{") == as_json
+    assert "some.event" in written.getvalue()
 
 
 @FORMS

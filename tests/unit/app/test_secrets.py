@@ -85,6 +85,16 @@ def test_a_secret_given_twice_or_in_no_readable_file_is_refused(
         Settings()
 
 
+def test_no_secret_has_a_default() -> None:
+    secrets = {
+        name: field.default
+        for name, field in Settings.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    assert {"secret_key", "metrics_token", "benchmark_token", "database_url"} <= set(secrets)
+    assert set(secrets.values()) == {None}
+
+
 def test_only_secrets_are_read_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "port").write_text("1")
     monkeypatch.setenv("API_PORT_FILE", str(tmp_path / "port"))
