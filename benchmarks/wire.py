@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
+_CLOSE = b"\r\nconnection: close\r\n"
 _NOT_MODIFIED = b"304"
 
 
@@ -70,24 +71,44 @@ async def send_all(host: str, port: int, requests: Iterable[bytes], connections:
 
 
 async def _send(host: str, port: int, waiting: Iterator[bytes], load: Load) -> None:
-    loop = asyncio.get_running_loop()
-    transport, connection = await loop.create_connection(_Connection, host, port)
+    connection = await Connection.opened(host, port)
     try:
         for content in waiting:
             began = time.perf_counter()
             load.replies.append(await connection.send(content))
             load.latencies.append(time.perf_counter() - began)
     finally:
-        transport.close()
+        connection.close()
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """A connection that is kept, for one request at a time."""
+
     def __init__(self) -> None:
+        """Takes nothing; `opened` makes one that is connected."""
+        self.answers = 0
+        self._last = False
         self._received = b""
         self._end = -1
         self._answer: asyncio.Future[Reply] | None = None
 
+    @classmethod
+    async def opened(cls, host: str, port: int) -> Connection:
+        """A connection to there."""
+        _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
+        return connection
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may go over it: the server has neither hung up nor said so."""
+        return not self._last and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
@@ -99,6 +120,7 @@ class _Connection(asyncio.Protocol):
         return self._answer
 
     def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
         self._received += data
         if self._end < 0:
             head = self._received.find(_HEAD_END)
@@ -108,6 +130,8 @@ class _Connection(asyncio.Protocol):
         if len(self._received) >= self._end and self._answer is not None:
             head = self._received.index(_HEAD_END) + len(_HEAD_END)
             status = int(self._received[9:12])
+            self._last = _CLOSE in self._received[:head].lower()
+            self.answers += 1
             answer, self._answer = self._answer, None
             answer.set_result(Reply(status, self._received[head:]))
 
@@ -118,5 +142,6 @@ class _Connection(asyncio.Protocol):
         return int(self._received[start : self._received.index(b"\r", start)])
 
     def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio.Protocol."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error or ConnectionResetError("the server hung up"))

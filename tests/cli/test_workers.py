@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import signal
@@ -12,9 +11,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,6 +25,7 @@ from app.accounts import keys, projects
 from app.accounts.keys import Scope
 from app.cli.project import in_transaction
 from app.local.servers import ServerUrls
+from tests.cli.steady_load import SteadyLoad
 from tests.cli.test_up import TIDEMARK
 from tests.conftest import Database
 
@@ -43,8 +42,6 @@ class Group:
     url: str
     keys: dict[str, dict[str, str]]
     log: Path
-    failures: list[str] = field(default_factory=list)
-    taken: list[str] = field(default_factory=list)
 
     def workers(self) -> set[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -52,44 +49,6 @@ class Group:
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-
-    def event(self) -> dict[str, str]:
-        return {
-            "event_id": str(uuid.uuid4()),
-            "occurred_at": "2025-08-01T10:00:00Z",
-            "user_id": "ann",
-            "event_type": "look",
-        }
-
-    def sending(self, stopped: threading.Event, rate: float) -> None:
-        """One sender and asker with a connection of its own, opened anew now and then."""
-        number = 0
-        begin = time.monotonic()
-        while not stopped.is_set():
-            with closing(HTTPConnection(self.url.removeprefix("http://"), timeout=20)) as client:
-                for _ in range(50):
-                    if stopped.wait(max(0, begin + number / rate - time.monotonic())):
-                        return
-                    number += 1
-                    self.ask(client, number)
-
-    def ask(self, client: HTTPConnection, number: int) -> None:
-        event = self.event()
-        try:
-            if number % 4:
-                headers = {**self.keys["ingest"], "Content-Type": "application/json"}
-                client.request("POST", "/api/events", json.dumps([event]), headers)
-            else:
-                question = "/api/stats/dau?from=2025-08-01&to=2025-08-02"
-                client.request("GET", question, headers=self.keys["read"])
-            answer = client.getresponse()
-            body = answer.read()
-            if answer.status >= 300:
-                self.failures.append(f"{answer.status} {body!r}")
-            elif number % 4:
-                self.taken.append(event["event_id"])
-        except (HTTPException, OSError) as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
 
 
 Start = Callable[..., Group]
@@ -170,38 +129,32 @@ def renewals(group: Group) -> int:
 def test_rolling_restart_under_load_fails_no_request(start: Start, database: Database) -> None:
     group = start(2)
     httpx.get(f"{group.url}/readyz", timeout=60).raise_for_status()
-    stopped, senders, rate = threading.Event(), 24, 220.0
-    threads = [
-        threading.Thread(target=group.sending, args=(stopped, rate / senders))
-        for _ in range(senders)
-    ]
-    began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    before = group.workers()
-    time.sleep(2)
-    group.signal(signal.SIGHUP)
-    until(lambda: renewals(group) == 2, group)
-    group.signal(signal.SIGHUP)
-    until(lambda: renewals(group) == 4, group)
-    time.sleep(2)
-    stopped.set()
-    for thread in threads:
-        thread.join()
-    seconds = time.monotonic() - began
-    requests = len(group.taken) * 4 / 3
+    load = SteadyLoad(int(group.url.rpartition(":")[2]), group.keys, rate=210)
+    before, changes = group.workers(), []
+    with load.flowing():
+        time.sleep(2)
+        for _ in range(2):
+            begin, done = time.monotonic(), renewals(group) + 2
+            group.signal(signal.SIGHUP)
+            until(lambda done=done: renewals(group) == done, group, 120)
+            changes.append((begin, time.monotonic()))
+        time.sleep(2)
+    meanwhile = [load.between(*change) for change in changes]
     print(
-        f"\n{requests / seconds:.0f} requests/s for {seconds:.0f} s, {len(group.failures)} failed"
+        f"\n{load.reached:.0f} requests/s, {meanwhile} of them in"
+        f" {[round(end - begin, 1) for begin, end in changes]} s of change; 99 of 100 waited"
+        f" {load.percentile(0.99) * 1000:.0f} ms or less; {len(load.failures)} failed"
     )
-    assert group.failures == []
+    assert load.failures == []
+    assert all(meanwhile), "nothing was asked while workers changed"
     assert len(group.workers()) == 2
     assert not group.workers() & before
     with psycopg.connect(database.owner) as connection:
         kept = {str(row[0]) for row in connection.execute("select event_id from events")}
-    assert kept == set(group.taken)
+    assert kept == set(load.taken)
     metrics = httpx.get(f"{group.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
     counted = re.findall(r'^events_total\{outcome="inserted".*\} (\S+)', metrics, re.MULTILINE)
-    assert sum(map(float, counted)) == len(group.taken), "workers that are gone still count"
+    assert sum(map(float, counted)) == len(load.taken), "workers that are gone still count"
 
 
 def test_workers_are_replaced_when_killed_and_end_with_their_parent(start: Start) -> None:
