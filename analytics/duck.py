@@ -1,4 +1,4 @@
-"""DuckDB connections: pinned settings, Postgres attached read-only, locked down, with deadlines.
+"""DuckDB connections: pinned settings, Postgres attached read-only, locked down.
 
 DuckDB here runs nothing but this package's own statements. Even so a database is locked before it
 answers: no extension is ever fetched, no file is reached, nothing more attached, and no setting
@@ -22,12 +22,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.resources import files
-from math import inf
 from pathlib import Path
-from threading import Condition, Thread
-from time import monotonic
 from typing import Final, TypeAlias
 
 import duckdb
@@ -46,7 +43,6 @@ _SECRET_FIELDS: Final = {
     "user": "user",
     "password": "password",
 }
-_RETRY_SECONDS: Final = 0.05
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
 Literal: TypeAlias = int | str | datetime | Sequence["Literal"]
@@ -185,70 +181,6 @@ def is_of_postgres(error: duckdb.Error) -> bool:
     was lost or refused a statement; DuckDB's own errors all have classes of their own.
     """
     return type(error) in {duckdb.Error, duckdb.IOException, duckdb.InterruptException}
-
-
-@contextmanager
-def deadline(cursor: duckdb.DuckDBPyConnection, limit: timedelta) -> Iterator[None]:
-    """Interrupt whatever runs on this cursor once `limit` has passed, until the block is left.
-
-    It interrupts again and again, for an interruption between two statements is lost.
-    """
-    ends = _WATCHDOG.add(cursor, limit.total_seconds())
-    try:
-        yield
-    finally:
-        _WATCHDOG.remove(ends)
-
-
-class _Watchdog:
-    """One thread for all deadlines of the process, for to start one takes as long as a statement.
-
-    It sleeps until the earliest deadline it knew of, and longer ones come and go without waking it.
-    """
-
-    def __init__(self) -> None:
-        self._changed = Condition()
-        self._cursors: dict[_Ends, duckdb.DuckDBPyConnection] = {}
-        self._wakes = inf
-        self._thread: Thread | None = None
-
-    def add(self, cursor: duckdb.DuckDBPyConnection, seconds: float) -> _Ends:
-        """Watch a cursor; what to `remove` it by."""
-        ends = _Ends(monotonic() + seconds)
-        with self._changed:
-            self._cursors[ends] = cursor
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="tidemark-deadlines", daemon=True)
-                self._thread.start()
-            elif ends.at < self._wakes:
-                self._changed.notify()
-        return ends
-
-    def remove(self, ends: _Ends) -> None:
-        """From now on the cursor isn't interrupted any more."""
-        with self._changed:
-            del self._cursors[ends]
-
-    def _run(self) -> None:
-        with self._changed:
-            while True:
-                now = monotonic()
-                for ends, cursor in self._cursors.items():
-                    if ends.at <= now:
-                        cursor.interrupt()
-                        ends.at = now + _RETRY_SECONDS
-                self._wakes = min((ends.at for ends in self._cursors), default=inf)
-                self._changed.wait(None if self._wakes == inf else self._wakes - now)
-
-
-@dataclass(slots=True, eq=False)
-class _Ends:
-    """When a cursor's time is over, by the monotonic clock."""
-
-    at: float
-
-
-_WATCHDOG: Final = _Watchdog()
 
 
 def _extension() -> Path:

@@ -8,8 +8,11 @@ engine one.
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from select import POLLIN, poll
 from threading import Lock
 from typing import Any, Final, TypeAlias
@@ -19,10 +22,13 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from analytics.conninfo import connection_parameters
+from analytics.deadline import deadline
 
 Connection: TypeAlias = psycopg.Connection[Any]
 
 KEPT: Final = 4
+GRACE: Final = timedelta(seconds=5)
+"""How much later than its own time limit a server may answer before it is taken to hang."""
 
 
 class Sessions:
@@ -32,21 +38,35 @@ class Sessions:
         """Takes a libpq URL; nothing connects yet."""
         self._conninfo = make_conninfo("", **connection_parameters(url, application_name))
         self._idle: list[Connection] = []
+        self._used: set[Connection] = set()
         self._lock = Lock()
         self._kept = KEPT
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self, limit: timedelta | None = None) -> Iterator[Connection]:
         """A connection of the caller's own for the length of the block, found to be alive.
+
+        After `limit` it is closed under whoever still waits for an answer: a server that hangs
+        keeps to no time limit of its own.
 
         Raises:
             psycopg.OperationalError: the server doesn't answer or doesn't let us in.
         """
         connection = self._alive() or psycopg.connect(self._conninfo, autocommit=True)
+        with self._lock:
+            self._used.add(connection)
         try:
-            yield connection
+            with nullcontext() if limit is None else _cut_off(connection, limit):
+                yield connection
         finally:
             self._give_back(connection)
+
+    def cut(self) -> None:
+        """Closes the connections in use under whoever waits for an answer."""
+        with self._lock:
+            for connection in self._used:
+                with suppress(psycopg.Error, OSError), closing(_Line(connection)) as line:
+                    line.interrupt()
 
     def close(self) -> None:
         """Close the connections at rest; one in use is closed after its block."""
@@ -74,11 +94,42 @@ class Sessions:
 
     def _give_back(self, connection: Connection) -> None:
         with self._lock:
+            self._used.remove(connection)
             at_rest = connection.info.transaction_status is TransactionStatus.IDLE
             if at_rest and len(self._idle) < self._kept:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+@contextmanager
+def _cut_off(connection: Connection, limit: timedelta) -> Iterator[None]:
+    with closing(_Line(connection)) as line, deadline(line, limit):
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            if not line.is_cut:
+                raise
+            message = f"it has not answered for {limit.total_seconds():g} s"
+            raise psycopg.OperationalError(message) from error
+
+
+class _Line:
+    """The way to the server, under a descriptor of its own: libpq may close its one at any time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+        self.is_cut = False
+
+    def interrupt(self) -> None:
+        """Cuts it: whoever waits for the server finds that it has gone away."""
+        self.is_cut = True
+        with suppress(OSError):  # it is gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Lets go of the descriptor; the connection keeps its own."""
+        self._socket.close()
 
 
 def _is_readable(connection: Connection) -> bool:

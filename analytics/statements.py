@@ -27,7 +27,8 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from analytics.duck import deadline, identifier
+from analytics.deadline import deadline
+from analytics.duck import identifier
 from analytics.errors import DeadlineExceeded, InvalidSql
 from analytics.events import ProjectId
 

@@ -17,6 +17,9 @@ import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from analytics.errors import Transient
+from app import problems
+
 IDLE_SECONDS: Final = 2.0
 """How long a connection may ask nothing before a stopping server closes it."""
 REQUEST_SECONDS: Final = 10
@@ -31,8 +34,17 @@ class Drain:
         self.stopping = False
 
 
+class Stopping(Transient):
+    """The server stops, and what was asked took too long; ask again, sending again is safe."""
+
+    code = "stopping"
+
+
 class Closing:
-    """Says in the answers of a stopping process that their connections end with them."""
+    """Says in the answers of a stopping process that their connections end with them.
+
+    What is cancelled in the end, Postgres hangs say, is answered as well.
+    """
 
     def __init__(self, app: ASGIApp, *, drain: Drain) -> None:
         """Takes what says when."""
@@ -41,13 +53,22 @@ class Closing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
+        started = False
 
         async def sent(message: Message) -> None:
-            if self._drain.stopping and message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Connection"] = "close"
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                if self._drain.stopping:
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive, sent)
+        try:
+            await self._app(scope, receive, sent)
+        except asyncio.CancelledError:
+            if started or not self._drain.stopping or scope["type"] != "http":
+                raise
+            await problems.response_of(Stopping())(scope, receive, sent)
 
 
 class DrainingServer(uvicorn.Server):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import (
     AbstractAsyncContextManager,
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from analytics.engines.choose import Engines
 from analytics.mirror.keeper import Keeper
+from analytics.sessions import GRACE
 from app.accounts.authentication import Authentication
 from app.accounts.key_uses import KeyUses
 from app.accounts.passwords import Passwords
@@ -32,7 +33,7 @@ from app.accounts.sign_in import SignIn
 from app.accounts.tokens import Signer
 from app.attempts import Attempts
 from app.database.looks import Looks, looks_at
-from app.database.pools import events_pool, sqlalchemy_engine
+from app.database.pools import closed, events_pool, opened_pool, sqlalchemy_engine
 from app.disk_metrics import DiskMetrics
 from app.erasure.deletion import Removals
 from app.erasure.expiry import keep_expiring
@@ -46,6 +47,7 @@ from app.quick_redis import QuickRedis
 from app.servers import Servers, given
 from app.settings import Registration, Settings
 from app.throttle import Throttle
+from app.together import Together
 from app.turns import Turns
 
 OTHER_THREADS = 8
@@ -77,6 +79,7 @@ class Resources:
     erasing: asyncio.Semaphore
     intake: Intake
     removals: Removals
+    pings: Together[None, None]
 
 
 class State(TypedDict):
@@ -102,9 +105,9 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     """Open each resource; the stack closes it, also when a later one fails."""
     servers = given(settings)
     accounts = sqlalchemy_engine(servers.writer)
-    stack.push_async_callback(accounts.dispose)
+    stack.push_async_callback(closed, accounts)
     looks = await stack.enter_async_context(looks_at(servers.writer))
-    events = await stack.enter_async_context(events_pool(servers.writer))
+    events = await stack.enter_async_context(opened_pool(events_pool(servers.writer)))
     answers = MirrorMetrics(metrics.registry)
     metrics.refreshes.append(answers.refresh)
     keeper = keeper_of(settings, servers, answers)
@@ -124,7 +127,7 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
     redis = _redis(servers.redis, stack)
     throttle = Throttle(redis, Limits.of(settings), metrics)
     attempts = Attempts(redis, throttle, settings.auth_longest_wait) if redis else None
-    questions = Turns(settings.questions_at_once, settings.questions_waiting)
+    questions = _question_turns(settings)
     sign_in = _sign_in(settings, accounts, redis)
     intake = Intake(settings, events, throttle, metrics)
     # Threads that wait for a body's sender must leave some to others.
@@ -154,7 +157,24 @@ async def _open(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> 
         erasing=asyncio.Semaphore(ERASURES_AT_ONCE),
         intake=intake,
         removals=removals,
+        pings=_pings(engines),
     )
+
+
+def _question_turns(settings: Settings) -> Turns:
+    # Whatever takes longer than its own limit, and Postgres's, hangs.
+    longest = settings.query_timeout + 2 * GRACE
+    return Turns(settings.questions_at_once, settings.questions_waiting, longest.total_seconds())
+
+
+def _pings(engines: Engines) -> Together[None, None]:
+    """Whether questions could be answered; a ping that hangs takes one thread, however many ask."""
+
+    async def ping(asked: Sequence[None]) -> Sequence[None]:
+        await asyncio.to_thread(engines.ping)
+        return asked
+
+    return Together(ping)
 
 
 def _key_uses(accounts: AsyncEngine, stack: AsyncExitStack) -> KeyUses:

@@ -29,6 +29,7 @@ from analytics.mirror.plan import Status
 from analytics.mirror.sync import Synced
 from analytics.mirror.verify import Verified, verify
 from analytics.questions.question import Question
+from analytics.sessions import GRACE
 
 # Which database of which cluster, whatever address it has.
 DATABASE: Final = """/* tidemark which database */
@@ -85,7 +86,7 @@ class Service:
         self, question: Question[Any], engine: str | None, freshness: Freshness, database: Database
     ) -> Answer[Any]:
         """Answers a question about that database."""
-        with self._keeper.sessions.connection() as connection:
+        with self._keeper.sessions.connection(GRACE) as connection:
             row = connection.execute(DATABASE).fetchone()
         if row != database:
             raise OtherDatabase

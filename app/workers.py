@@ -127,11 +127,12 @@ class Workers:
         while True:
             await asyncio.sleep(wait)
             try:
-                self._serving[place] = await self._started(metrics)
+                new = self._serving[place] = await self._started(metrics)
             except NotStarted:
                 wait = min(max(1.0, wait * 2), LONGEST_WAIT_SECONDS)
                 log.exception("worker.not_replaced", extra={"next_try_seconds": wait})
             else:
+                log.info("worker.replaced", extra={"old": dead.process.pid, "new": new.process.pid})
                 return
 
     async def _started(self, metrics: Path) -> _Worker:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import ClassVar, Final, TypeVar
 
 import asyncpg
@@ -36,6 +36,9 @@ AWAY: Final = (
 )
 """The server can't be spoken to just now."""
 
+ANSWER_SECONDS: Final = 30.0
+"""How long all of a transaction may take: far longer than a batch does, where Postgres is alive."""
+
 _WAITS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds before each attempt: a restart's time
 _XID: Final = "select pg_current_xact_id()::text"
 _IMPATIENT_XID: Final = "select pg_current_xact_id()::text, set_config('lock_timeout', $1, true)"
@@ -43,7 +46,7 @@ _STATUS: Final = "select pg_xact_status($1::text::xid8)"
 
 
 class ContactLost(Transient):
-    """Postgres stayed away, or kept rolling back, for longer than we wait."""
+    """Postgres stayed away, kept silent or kept rolling back, for longer than we wait."""
 
     code = "contact_lost"
     who: ClassVar[str] = "Postgres"
@@ -54,24 +57,29 @@ async def committed(
     work: Callable[[asyncpg.Connection], Awaitable[T]],
     *,
     lock_timeout: str | None = None,
+    seconds: float = ANSWER_SECONDS,
 ) -> T:
     """Does the work in a transaction and returns its result once that is committed.
 
     The work is done again, on a fresh connection, when the transaction is known to have left
     nothing behind. `lock_timeout` is Postgres's setting of that name, like "500ms"; by default the
-    server's own.
+    server's own. After so many `seconds` it is given up, tried again or not.
 
     Raises:
         ContactLost: It failed again and again, or nobody could say whether it was committed.
         asyncpg.LockNotAvailableError: It waited for a lock for longer than `lock_timeout`.
         asyncpg.PostgresError: Postgres refuses the work for another reason.
     """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
     failure: Exception | None = None
     unanswered: tuple[str, T] | None = None
     for wait in _WAITS:
+        if loop.time() + wait >= ends:
+            break
         await asyncio.sleep(wait)
         try:
-            async with pool.acquire() as connection, _dropped_when_lost(connection):
+            async with lent(pool, ends - loop.time()) as connection:
                 if unanswered is not None:
                     xid, result = unanswered
                     if await _was_committed(connection, xid):
@@ -92,13 +100,43 @@ async def committed(
 
 
 @asynccontextmanager
-async def _dropped_when_lost(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """A pool doesn't always see that a connection is broken, and would hand it out again."""
+async def lent(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the pool for so many seconds, the wait for it included.
+
+    Then it is closed under whoever still waits for an answer. To cancel them would not do: asyncpg
+    asks the server to cancel, and waits until it has.
+
+    Raises:
+        Unreachable: The time is over.
+    """
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
     try:
-        yield
-    except AWAY:
-        connection.terminate()
+        async with asyncio.timeout_at(ends):
+            connection = await pool.acquire()
+    except TimeoutError as error:
+        raise _silent(seconds) from error
+    cut = loop.call_at(ends, _drop, connection)
+    try:
+        yield connection
+    except AWAY as error:
+        # A pool doesn't always see that a connection is broken, and would hand it out again.
+        _drop(connection)
+        if loop.time() >= ends:
+            raise _silent(seconds) from error
         raise
+    finally:
+        cut.cancel()
+        await pool.release(connection)
+
+
+def _drop(connection: asyncpg.Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # it is dropped already
+        connection.terminate()
+
+
+def _silent(seconds: float) -> Unreachable:
+    return Unreachable(f"Postgres has not answered for {seconds:.0f} s. Does it hang?")
 
 
 async def _number(connection: asyncpg.Connection, lock_timeout: str | None) -> str:

@@ -43,6 +43,10 @@ LINGER_SECONDS: Final = 0.002
 # up soon, and its requests go on one by one, each waiting for itself.
 GROUP_PATIENCE: Final = "500ms"
 REQUEST_PATIENCE: Final = "10s"
+# Where Postgres keeps silent: from the arrival of a group's first request, and never less than one
+# more second, so that those behind a group that got no answer don't wait as long as it did.
+SILENCE_SECONDS: Final = 15.0
+LEAST_SECONDS: Final = 1.0
 
 # In the order of the key, so that groups with the same ids can't deadlock. Instants go as text:
 # asyncpg takes the first and the last that an event may have for -infinity and infinity.
@@ -79,6 +83,7 @@ class Request:
     batch: RawBatch
     on_reject: OnReject
     answer: asyncio.Future[SmallResult]
+    since: float
 
     def hears(self, answer: SmallResult | Exception) -> None:
         """Wakes who waits, unless it went away meanwhile."""
@@ -129,7 +134,8 @@ class GroupCommit:
         Raises:
             InvalidEvents, ContactLost, EventsRefused, IdHeld, NotWritable: As SmallWriter.write.
         """
-        request = Request(project_id, batch, on_reject, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        request = Request(project_id, batch, on_reject, loop.create_future(), loop.time())
         self._waiting.append(request)
         if not self._running:
             self._running = True
@@ -190,10 +196,14 @@ class GroupCommit:
         for one in judged:
             for event in one.events:
                 first.setdefault(event[:2], event)
-        new = await self._insert(list(first.values()), patience) if first else set()
+        seconds = SILENCE_SECONDS
+        if patience == GROUP_PATIENCE:
+            waited = asyncio.get_running_loop().time() - judged[0].request.since
+            seconds = max(LEAST_SECONDS, seconds - waited)
+        new = await self._insert(list(first.values()), patience, seconds) if first else set()
         return [_answer(one, first, new) for one in judged]
 
-    async def _insert(self, events: Sequence[Event], patience: str) -> set[Key]:
+    async def _insert(self, events: Sequence[Event], patience: str, seconds: float) -> set[Key]:
         """Which of these events, with distinct keys, are new in the table."""
         projects, ids, *others = map(list, zip(*events, strict=True))
         values = (projects, ids_of(ids), *others)
@@ -203,7 +213,7 @@ class GroupCommit:
             return {(project_id, event_id.bytes) for project_id, event_id in found}
 
         with refusals_named():
-            new = await committed(self._pool, insert, lock_timeout=patience)
+            new = await committed(self._pool, insert, lock_timeout=patience, seconds=seconds)
         self._told(Way.INSERT, len(events))
         return new
 

@@ -23,10 +23,10 @@ import duckdb
 
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.conninfo import place
+from analytics.deadline import deadline
 from analytics.duck import (
     DuckLimits,
     attach_postgres,
-    deadline,
     is_of_postgres,
     lock_down,
     open_database,

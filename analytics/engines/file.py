@@ -20,7 +20,8 @@ from uuid import uuid4
 import duckdb
 
 from analytics.answer import Answer, Meta, RowT_co
-from analytics.duck import deadline, lock_down, open_database, transaction
+from analytics.deadline import deadline
+from analytics.duck import lock_down, open_database, transaction
 from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
 from analytics.errors import Closed, DeadlineExceeded, InvalidQuestion
 from analytics.file.load import load

@@ -6,7 +6,7 @@ It is the oracle, the fallback, and the baseline of every benchmark.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final, LiteralString, TypeAlias
@@ -20,7 +20,7 @@ from analytics.conninfo import place
 from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Freshness, Tracer
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.questions.question import Question, Value
-from analytics.sessions import Connection, Sessions
+from analytics.sessions import GRACE, Connection, Sessions
 from analytics.sql import statement
 
 Pool: TypeAlias = ConnectionPool[Connection]
@@ -103,7 +103,7 @@ class PostgresEngine:
         """A read-only transaction, and the instant before which it sees all that was committed."""
         milliseconds = max(1, round(self._timeout.total_seconds() * 1000))
         try:
-            with self._sessions.connection() as connection, connection.transaction():
+            with self._connection() as connection, connection.transaction():
                 [(as_of_us, *_)] = self._run(connection, _BEGIN, {"milliseconds": milliseconds})
                 yield connection, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us)
         except psycopg.errors.QueryCanceled as error:
@@ -116,6 +116,11 @@ class PostgresEngine:
                 f"Postgres at {self._place} can't be read: {str(error).splitlines()[0]}; "
                 "see that it runs and ask again"
             ) from error
+
+    def _connection(self) -> AbstractContextManager[Connection]:
+        if isinstance(self._sessions, Sessions):
+            return self._sessions.connection(self._timeout + GRACE)
+        return self._sessions.connection()
 
     def _run(
         self,

@@ -79,12 +79,16 @@ class Facts:
 
 @contextmanager
 def snapshot(
-    sessions: Sessions, mirror_id: UUID, timeout: timedelta, *more: sql.Composable
+    sessions: Sessions,
+    mirror_id: UUID,
+    timeout: timedelta,
+    *more: sql.Composable,
+    limit: timedelta | None = None,
 ) -> Iterator[tuple[Connection, Facts, list[tuple[Any, ...]]]]:
     """One read-only snapshot of Postgres: a connection inside it, its facts, the rows of `more`.
 
     `more` are statements of one row each, sent along in the same round trip. `timeout` is each
-    statement's. The snapshot ends with the block.
+    statement's, `limit` the whole block's. The snapshot ends with the block.
 
     Raises:
         MirrorUnavailable: the server is in recovery.
@@ -94,7 +98,7 @@ def snapshot(
     milliseconds = max(1, round(timeout.total_seconds() * 1000))
     begin = sql.SQL(_BEGIN).format(milliseconds=sql.Literal(milliseconds))
     history = prepared.history(mirror_id)
-    with sessions.connection() as connection:
+    with sessions.connection(limit) as connection:
         prepared.prepare(connection)
         try:
             cursor = connection.execute(sql.SQL(";\n").join([begin, history, *more]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -26,7 +26,7 @@ from analytics.mirror.home import MirrorHome
 from analytics.mirror.plan import Plan, Status
 from analytics.mirror.store import Store, remove
 from analytics.mirror.sync import Synced, Syncer
-from analytics.sessions import Sessions
+from analytics.sessions import GRACE, Sessions
 
 APPLICATION: Final = "tidemark mirror"
 
@@ -57,9 +57,7 @@ class Keeper:
         self._syncer: Syncer | None = None
         self._asleep = False
         self._piled = Piled()
-        self._pruned_at = 0.0
-        self._looked_at = 0.0
-        self._rewrote_at = 0.0
+        self._pruned_at = self._looked_at = self._rewrote_at = 0.0
         self._given_up = "first"
         self._thread = Thread(target=self._run, name="tidemark-mirror", daemon=True)
 
@@ -174,6 +172,8 @@ class Keeper:
         self._over.set()
         self._wake.set()
         if self._thread.is_alive():
+            self._thread.join(GRACE.total_seconds())
+            self._sessions.cut()
             self._thread.join()
         with self._turn:
             if self._store is not None:
@@ -354,7 +354,8 @@ class Keeper:
             lease.renew(connection, mirror_id)
         if self._plan.writer is None:
             return
-        with psycopg.connect(self._plan.writer, autocommit=True) as connection:
+        writing = Sessions(self._plan.writer, APPLICATION)
+        with closing(writing), writing.connection() as connection:
             removals = lease.prune(connection)
         if removals:
             logger.info("mirror.pruned removals=%d", removals)

@@ -18,7 +18,7 @@ from analytics.mirror.errors import MirrorUnavailable
 from analytics.mirror.history import snapshot
 from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
-from analytics.sessions import Sessions
+from analytics.sessions import GRACE, Sessions
 
 MOST_EVENTS: Final = 200_000
 """A longer tail, of all projects together, is not looked through: sync first, or ask elsewhere."""
@@ -76,7 +76,11 @@ def look(sessions: Sessions, state: State, project_id: int, timeout: timedelta) 
         psycopg.Error: what Postgres says.
     """
     size = tail_size(state.horizon, project_id, MOST_EVENTS + 1)
-    with snapshot(sessions, state.mirror_id, timeout, size) as (connection, facts, [sizes]):
+    with snapshot(sessions, state.mirror_id, timeout, size, limit=timeout + GRACE) as (
+        connection,
+        facts,
+        [sizes],
+    ):
         check(facts, state)
         all_rows, rows, all_removals, removals = sizes
         if max(all_rows, all_removals) > MOST_EVENTS:

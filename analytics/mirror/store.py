@@ -17,7 +17,8 @@ from typing import Any, Final, Self
 import duckdb
 import pyarrow as pa
 
-from analytics.duck import DuckLimits, deadline, lock_down, open_database, transaction
+from analytics.deadline import deadline
+from analytics.duck import DuckLimits, lock_down, open_database, transaction
 from analytics.errors import DeadlineExceeded
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History

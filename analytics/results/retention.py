@@ -83,17 +83,15 @@ class RetentionResult(Result[Cohort]):
                 legend=None,
             )
         )
+        is_dark = f"datum.percent > {0.6 * strongest}"
         hatches = (
             base.transform_filter("!datum.complete")
-            .mark_point(
-                shape=_HATCHED, size=(_STEP_Y - 5) ** 2, stroke="#777", strokeWidth=1, opacity=0.6
-            )
-        )  # fmt: skip
+            .mark_point(shape=_HATCHED, size=(_STEP_Y - 5) ** 2, strokeWidth=1, opacity=0.6)
+            .encode(stroke=alt.condition(is_dark, alt.value("white"), alt.value("#777")))
+        )
         numbers = base.mark_text(fontSize=11).encode(
             text=alt.Text("percent:Q", format=".0f"),
-            color=alt.condition(
-                f"datum.percent > {0.6 * strongest}", alt.value("white"), alt.value("#333")
-            ),
+            color=alt.condition(is_dark, alt.value("white"), alt.value("#333")),
         )
         note = (
             " Hatched: the week hasn't ended."

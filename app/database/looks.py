@@ -14,11 +14,13 @@ from typing import Any, Final
 import asyncpg
 
 from analytics.errors import Unreachable
-from app.database.pools import connect
-from ingest.commit import AWAY
+from app.database.pools import connect, opened_pool
+from ingest.commit import AWAY, lent
 
 # Looks of one kind are asked one after another (app.together), and there are two kinds.
 _CONNECTIONS: Final = 2
+LOOK_SECONDS: Final = 5.0
+"""How long one may take, where a millisecond is the rule: every request waits for one."""
 
 
 class Found(asyncpg.Record):  # type: ignore[misc] # asyncpg says nothing of its types
@@ -44,6 +46,8 @@ class Looks:
         """
         try:
             return await self._ask(statement, arguments)
+        except Unreachable:
+            raise
         except AWAY:
             # Once after a restart of the server: what was open fails, and is opened anew.
             pass
@@ -55,7 +59,8 @@ class Looks:
             raise Unreachable(f"Postgres went away: {error}. Try again.") from error
 
     async def _ask(self, statement: str, arguments: tuple[object, ...]) -> list[Found]:
-        found: list[Found] = await self._pool.fetch(statement, *arguments)
+        async with lent(self._pool, LOOK_SECONDS) as connection:
+            found: list[Found] = await connection.fetch(statement, *arguments)
         return found
 
 
@@ -70,14 +75,15 @@ async def looks_at(url: str) -> AsyncIterator[Looks]:
     async def opened(_dsn: str, **options: Any) -> asyncpg.Connection:
         return await connect(url, **options)
 
-    async with asyncpg.create_pool(
+    pool = asyncpg.create_pool(
         url,
         min_size=1,
         max_size=_CONNECTIONS,
         connect=opened,
         reset=_keep,
         record_class=Found,
-    ) as pool:
+    )
+    async with opened_pool(pool):
         yield Looks(pool)
 
 

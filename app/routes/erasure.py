@@ -40,7 +40,8 @@ async def erase_user(held: Held, caller: Eraser, user_id: OfUser) -> schemas.Era
     Mirrors replace their files afterwards, which the receipt tells of. Events that arrive later
     with this user id are taken in as any others.
     """
-    async with held.erasing, transaction(held.accounts) as connection:
+    # However many events there are to look through, that may take its time.
+    async with held.erasing, transaction(held.accounts, None) as connection:
         erasure_id = await receipts.erase(connection, caller.project.id, user_id)
         receipt = await receipts.receipt(connection, caller.project.id, erasure_id)
     held.metrics.erased.inc(receipt.events)

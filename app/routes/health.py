@@ -14,6 +14,7 @@ from analytics.errors import TidemarkError
 from analytics.mirror.plan import age
 from app.dependencies import Held
 from app.lifespan import Resources
+from ingest.commit import lent
 
 PATIENCE_SECONDS = 2.0
 OK: Final = "ok"
@@ -43,7 +44,7 @@ async def readyz(held: Held, request: Request) -> JSONResponse:
     `not ready` or `stopping`. `parts` has a word for each part: `ok`, or what is wrong with it.
     """
     names = ("postgres", "questions", "redis")
-    checks = (_postgres(held), asyncio.to_thread(held.engines.ping), _redis(held))
+    checks = (_postgres(held), held.pings.ask(None), _redis(held))
     outcomes = await asyncio.gather(
         *(asyncio.wait_for(check, PATIENCE_SECONDS) for check in checks), return_exceptions=True
     )
@@ -65,7 +66,7 @@ async def readyz(held: Held, request: Request) -> JSONResponse:
 
 
 async def _postgres(held: Resources) -> str:
-    async with held.events.acquire() as connection:
+    async with lent(held.events, PATIENCE_SECONDS) as connection:
         if await connection.fetchval("select pg_is_in_recovery() from mirror_state"):
             return "a replica, which takes no events; DATABASE_URL must name the primary"
     return OK

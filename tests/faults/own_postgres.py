@@ -82,6 +82,18 @@ class OwnPostgres:
         assert found is not None
         os.kill(found[0], signal.SIGKILL)
 
+    def hang(self) -> None:
+        """It stands still, every process of it: sockets stay open, and nobody answers."""
+        # The postmaster first: afterwards there are no new ones.
+        os.kill(self._pid(), signal.SIGSTOP)
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After `hang`."""
+        for pid in (*self._processes(), self._pid()):
+            os.kill(pid, signal.SIGCONT)
+
     def copy_files(self, target: Path) -> None:
         """The files of a stopped server, as a snapshot of a volume has them."""
         copy_owned(self.data, target)
@@ -124,6 +136,12 @@ class OwnPostgres:
             connection.execute("select pg_reload_conf()")
             assert connection.execute("select pg_promote()").fetchone() == (True,)
 
+    def _processes(self) -> list[int]:
+        """Those that the postmaster has started."""
+        postmaster = self._pid()
+        found = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
     def _pid(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split()[0])
 
@@ -135,8 +153,12 @@ class Address:
         self._link = folder / "pg"
 
     def move(self, server: OwnPostgres) -> None:
+        self.point(server.home.postgres)
+
+    def point(self, folder: Path) -> None:
+        """To whatever has its socket there."""
         fresh = self._link.with_name("pg.new")
-        fresh.symlink_to(server.home.postgres)
+        fresh.symlink_to(folder)
         fresh.replace(self._link)
 
     def database(self, server: OwnPostgres) -> Database:

@@ -28,6 +28,8 @@ class Reply:
     body: Any
     engine: str = ""
     reason: str = ""
+    retry_after: str = ""
+    seconds: float = 0.0
 
 
 class Service:
@@ -100,17 +102,23 @@ class Service:
         """From now on none of its files can grow past so many bytes (-1: no limit)."""
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
+    def workers(self) -> list[int]:
+        """The pids of the processes that serve, where it keeps several."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text()[-6_000:]
 
     def logged(self, event: str, cause: str) -> bool:
         """Whether its log has such an event of the mirror, for this cause."""
+        return any(line.get("cause") == cause for line in self.lines(event))
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The lines of its log about such an event."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return any(
-            found["event"] == event and found.get("cause") == cause
-            for found in map(json.loads, lines)
-        )
+        return [found for found in map(json.loads, lines) if found["event"] == event]
 
     def readiness(self) -> dict[str, Any]:
         reply = self.get("/readyz", {}, 3)
@@ -130,6 +138,7 @@ class Service:
     ) -> Reply:
         """One request on a connection of its own; whatever goes wrong on the way is status 0."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        began = time.monotonic()
         try:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
@@ -139,9 +148,12 @@ class Service:
                 json.loads(content) if content else None,
                 answer.getheader("Tidemark-Engine", ""),
                 answer.getheader("Tidemark-Reason", ""),
+                answer.getheader("Retry-After", ""),
+                time.monotonic() - began,
             )
         except (HTTPException, OSError) as error:
-            return Reply(0, f"{type(error).__name__}: {error}")
+            took = time.monotonic() - began
+            return Reply(0, f"{method} {path}: {type(error).__name__}: {error}", seconds=took)
         finally:
             connection.close()
 

@@ -25,13 +25,13 @@ class SmallDisk:
     def __init__(self, folder: Path, *, mounted: bool) -> None:
         self.folder = folder
         self._ballast = folder / "ballast"
-        self._mounted = mounted
+        self.mounted = mounted
         self._full = False
 
     def fill(self, service: Service | None = None) -> None:
         """Leaves no room for a single byte; to a running service, if it is given."""
         self._full = True
-        if not self._mounted:
+        if not self.mounted:
             if service is not None:
                 service.files_of_at_most(LARGEST_FILE)
             return
@@ -42,12 +42,12 @@ class SmallDisk:
     def make_room(self, service: Service | None = None) -> None:
         self._full = False
         self._ballast.unlink(missing_ok=True)
-        if not self._mounted and service is not None:
+        if not self.mounted and service is not None:
             service.files_of_at_most(-1)
 
     def limits(self) -> list[str]:
         """What a command is started with, for the disk to be full to it as well."""
-        if self._mounted or not self._full:
+        if self.mounted or not self._full:
             return []
         return ["prlimit", f"--fsize={LARGEST_FILE}"]
 

@@ -32,6 +32,8 @@ LONGEST_SECONDS: Final = 60.0
 _BEGINNING: Final = datetime.fromisoformat("2025-06-01T00:00:00+00:00")
 _TYPES: Final = ("look", "buy", "leave")
 SENDERS: Final = 4
+PATIENCE_SECONDS: Final = 20.0
+"""How long each waits for an answer."""
 
 
 def events(first: int, count: int) -> list[dict[str, str]]:
@@ -83,25 +85,26 @@ class Traffic:
         self.acknowledged: set[str] = set()
         self.failures: list[Reply] = []
         self.wrong: list[str] = []
+        self.patience = PATIENCE_SECONDS
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._counts = True
         self._events, self._answers, self._mirror = _Good(), _Good(), _Good()
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._send, args=(number,)) for number in range(senders)
         ] + [threading.Thread(target=self._ask)]
 
     @contextmanager
     def flowing(self) -> Iterator[None]:
         """Under way for the length of the block; at its end all that was sent is acknowledged."""
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
         try:
             self.until_acknowledged(200)
             yield
         finally:
             self._over.set()
-            for thread in self._threads:
+            for thread in self.threads:
                 thread.join()
 
     def until_acknowledged(self, more: int) -> None:
@@ -153,7 +156,7 @@ class Traffic:
         end = None
         while True:
             begun = time.monotonic()
-            reply = self.service.send(batch)
+            reply = self.service.send(batch, self.patience)
             if reply.status == 200:
                 self._events.note(begun)
                 return True
@@ -168,7 +171,7 @@ class Traffic:
     def _ask(self) -> None:
         while not self._over.wait(0.05):
             least, begun = len(self.acknowledged), time.monotonic()
-            reply = self.service.get(TOTAL)
+            reply = self.service.get(TOTAL, seconds=self.patience)
             if reply.status != 200:
                 self.failures.append(reply)
                 continue

@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics.duck import DuckLimits, deadline, lock_down, open_database, quoted, transaction
+from analytics.deadline import deadline
+from analytics.duck import DuckLimits, lock_down, open_database, quoted, transaction
 
 ENDLESS = (
     "select count(*) from range(1000000000) a, range(1000000000) b where a.range = b.range + 1"
