@@ -1,8 +1,9 @@
-"""What routes ask for, as annotated types: `caller: Asker`, `answer: Answer`."""
+"""What routes ask for, as annotated types: `sender: Sender`, `asker: Asker`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -10,7 +11,7 @@ from pydantic import Field
 
 from analytics.engines.protocol import Freshness
 from analytics.events import ProjectId
-from analytics.project import LARGEST_ID
+from analytics.project import LARGEST_ID, Project
 from analytics.questions.question import Question
 from app.accounts.access import Caller, Permission
 from app.accounts.authentication import SignedIn
@@ -130,7 +131,6 @@ def _credential(credentials: HTTPAuthorizationCredentials | None) -> str | None:
 
 
 Sender = Annotated[Caller, Depends(Needs(Permission.SEND_EVENTS))]
-Asker = Annotated[Caller, Depends(Needs(Permission.ASK_QUESTIONS))]
 ProjectViewer = Annotated[Caller, Depends(NeedsInPath(Permission.SEE_PROJECT))]
 KeyManager = Annotated[Caller, Depends(NeedsInPath(Permission.MANAGE_KEYS))]
 MemberManager = Annotated[Caller, Depends(NeedsInPath(Permission.MANAGE_MEMBERS))]
@@ -140,28 +140,37 @@ Eraser = Annotated[Caller, Depends(NeedsInPath(Permission.ERASE_USERS))]
 User = Annotated[SignedIn, Depends(signed_in)]
 
 
-class Answering(Protocol):
-    """Asks an engine, the one named or the one that the rule chooses, and answers the request."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whoever asks, who is charged what each question costs, and the way to their answers."""
 
-    async def __call__(self, question: Question[Any], asked: EngineParameters) -> Response:
-        """The answer, or 304 if the caller has it already. Raises what the engine raises."""
+    caller: Caller
+    _held: Resources
+    _known: str | None
+    """The header If-None-Match."""
 
+    @property
+    def project(self) -> Project:
+        """The project that they ask about."""
+        return self.caller.project
 
-async def answering(held: Held, request: Request, caller: Asker) -> Answering:
-    """Engines are synchronous: each question gets a thread, and few at once.
+    async def answer(self, question: Question[Any], asked: EngineParameters) -> Response:
+        """The answer by the engine named, or by the one that the rule chooses; or 304.
 
-    The caller is charged what the question costs.
-    """
+        Engines are synchronous: each question gets a thread, and few at once.
 
-    async def answer(question: Question[Any], asked: EngineParameters) -> Response:
+        Raises:
+            Throttled: They ask too often.
+            TidemarkError: What the engine raises.
+        """
+        held = self._held
         stats = held.throttle.limits.stats
         # However long a question is, it can be asked.
         points = min(cost(question, asked.engine), stats.rate.burst)
-        await held.throttle.charge(stats, payer_of(caller), points)
-        known = request.headers.get("if-none-match")
-        if known is not None and asked.freshness is Freshness.EXACT:
+        await held.throttle.charge(stats, payer_of(self.caller), points)
+        if self._known is not None and asked.freshness is Freshness.EXACT:
             meta = await held.questions.run(held.engines.version, question, asked.engine)
-            if meta is not None and is_known(known, question, meta):
+            if meta is not None and is_known(self._known, question, meta):
                 return unchanged(question, meta)
         found = await held.questions.run(
             held.engines.answer, question, asked.engine, asked.freshness
@@ -170,7 +179,15 @@ async def answering(held: Held, request: Request, caller: Asker) -> Answering:
         note(engine=found.meta.engine, reason=found.meta.reason)
         return answered(question, found)
 
-    return answer
+
+async def asking(
+    request: Request, caller: Annotated[Caller, Depends(Needs(Permission.ASK_QUESTIONS))]
+) -> Asking:
+    """One dependency with all that a question needs.
+
+    Of two that need the caller FastAPI would read the caller's parameters twice.
+    """
+    return Asking(caller, await resources(request), request.headers.get("if-none-match"))
 
 
-Answer = Annotated[Answering, Depends(answering)]
+Asker = Annotated[Asking, Depends(asking)]

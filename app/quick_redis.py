@@ -38,10 +38,11 @@ class QuickRedis:
             BlockingConnectionPool.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                # `ask` gives up long before; these are for what is asked past it (GET /readyz).
+                # Who asks gives up long before: `ask`, and GET /readyz.
                 timeout=2,
                 socket_connect_timeout=2,
-                socket_timeout=2,
+                # With one, redis-py starts a task and two timers for each command.
+                socket_timeout=None,
                 retry=Retry(NoBackoff(), 0),
             )
         )

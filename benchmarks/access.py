@@ -162,8 +162,8 @@ def served(urls: ServerUrls) -> FastAPI:
     async def bare() -> None: ...
 
     @app.get("/key")
-    async def key(held: Held, caller: Asker) -> None:
-        await held.throttle.charge(held.throttle.limits.stats, payer_of(caller))
+    async def key(held: Held, asker: Asker) -> None:
+        await held.throttle.charge(held.throttle.limits.stats, payer_of(asker.caller))
 
     @app.get("/token/{project_id}")
     async def token(caller: ProjectViewer) -> None: ...

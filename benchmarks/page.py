@@ -54,11 +54,11 @@ validation, the mirror, JSON. The client works on the same cores. No two request
 same; every body was compared ([test_http_stats.py](../benchmarks/test_http_stats.py)).
 """
 _LOADING: Final = """\
-The second column is how many events were loaded, the last one compares a file with a bare COPY of
-the very bytes that its load sends, just before each round ([test_ingest.py](
-../benchmarks/test_ingest.py)): what reading, validating, deduplicating and counting cost on top of
-what Postgres takes. Over HTTP come the key, the limits and JSON as well, and the client works on
-the same cores ([test_http.py](../benchmarks/test_http.py)).
+The second column is how many events were loaded. The last one compares a file with a bare COPY of
+the very bytes that its load sends, just before each round: what reading, validating, deduplicating
+and counting cost on top of what Postgres takes ([test_ingest.py](../benchmarks/test_ingest.py)).
+Over HTTP come the key, the limits and JSON as well, and the client works on the same cores
+([test_http.py](../benchmarks/test_http.py)).
 """
 _KEEPING: Final = """\
 Of another run, `make bench-mirror`: a mirror built from nothing, and one that follows while events

@@ -25,11 +25,19 @@ from analytics.project import Project
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
 _GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
-_CHANGES: Final[Mapping[str, Callable[[Cursor, Batch, Sequence[str]], pa.Table]]] = {
-    "active_changes": changes.find_active_changes,
-    "cohort_changes": changes.find_cohort_changes,
-    "type_changes": lambda _, batch, __: changes.find_type_changes(batch),
-    "changed": lambda cursor, batch, _: changes.find_changed(cursor, batch),
+Find = Callable[[Cursor, Batch, Sequence[str]], pa.Table]
+# Table -> the columns of events that it is made of, and how it is made, by which grains.
+_CHANGES: Final[Mapping[str, tuple[Sequence[str], Find]]] = {
+    "active_changes": (("occurred_at", "user_id"), changes.find_active_changes),
+    "cohort_changes": (("occurred_at", "user_id"), changes.find_cohort_changes),
+    "type_changes": (
+        ("occurred_at", "event_type"),
+        lambda _, batch, __: changes.find_type_changes(batch),
+    ),
+    "changed": (
+        ("occurred_at", "user_id", "event_type"),
+        lambda cursor, batch, _: changes.find_changed(cursor, batch),
+    ),
 }
 
 
@@ -103,12 +111,11 @@ def find_changes(cursor: Cursor, seen: Seen, project: Project, sql: str) -> None
     """
     grains = sorted(set(_GRAIN.findall(sql)))
     named = [table for table in _CHANGES if re.search(rf"\b{table}\b", sql)]
-    missing = [table for table in named if (table, *grains) not in seen.found]
-    if missing:
-        assert seen.look is not None  # noqa: S101 - the caller has looked
-        calendars = {int(project.id): seen.calendar or DEFAULT}
-        batch = Batch.of(seen.look.added(), seen.look.removed(), calendars)
-        for table in missing:
-            seen.found[table, *grains] = _CHANGES[table](cursor, batch, grains)
     for table in named:
+        if (table, *grains) not in seen.found:
+            assert seen.look is not None  # noqa: S101 - the caller has looked
+            columns, find = _CHANGES[table]
+            calendars = {int(project.id): seen.calendar or DEFAULT}
+            batch = Batch.of(seen.look.added(columns), seen.look.removed(columns), calendars)
+            seen.found[table, *grains] = find(cursor, batch, grains)
         cursor.register(table, seen.found[table, *grains])

@@ -20,6 +20,7 @@ from analytics.mirror.periods import Integers, since_week_start
 # Days of dates lie within 2^23 of 1970.
 _DAY_BITS: Final = 24
 _DAY_ZERO: Final = 1 << (_DAY_BITS - 1)
+_COLUMNS: Final = ("project_id", "user_id", "event_type", "occurred_at")
 
 
 class PersonDays(NamedTuple):
@@ -68,7 +69,7 @@ class Batch:
     """Events that came (sign 1) and went (sign -1), each with its local day.
 
     Attributes:
-        events: project_id, user_id, event_type, occurred_at, day, sign.
+        events: project_id, occurred_at, day, sign; user_id and event_type, if they were given.
         calendars: of every project among them.
     """
 
@@ -77,8 +78,8 @@ class Batch:
 
     @classmethod
     def of(cls, added: pa.Table, removed: pa.Table, calendars: Mapping[int, Calendar]) -> Self:
-        """From events in any schema that holds `look.SEEN`."""
-        columns = ["project_id", "user_id", "event_type", "occurred_at", "day", "sign"]
+        """From events in one schema, with project_id, occurred_at and what is to be asked of it."""
+        columns = [name for name in _COLUMNS if name in added.column_names] + ["day", "sign"]
         zones = {project: calendar.timezone for project, calendar in calendars.items()}
         parts = [
             with_days(events, zones)

@@ -46,10 +46,17 @@ select * from events order by project_id, day, type_key, user_key, occurred_at""
 
 @dataclass(slots=True)
 class Piled:
-    """What was added since the last rewriting: rows of `recent_user_days`, and removed events."""
+    """What is to be done once there is enough of it.
+
+    Attributes:
+        user_days: rows added to `recent_user_days` since it was rewritten.
+        removed: events removed since theirs was.
+        unwritten: whether a rewritten table still lies in the log beside the old one in the file.
+    """
 
     user_days: int = 0
     removed: int = 0
+    unwritten: bool = False
 
 
 def compact(store: Store, piled: Piled) -> bool:
@@ -58,6 +65,13 @@ def compact(store: Store, piled: Piled) -> bool:
     Raises:
         MirrorBroken, MirrorUnavailable: see `Store.writing`; nothing is lost.
     """
+    rewritten = _rewrite_tables(store, piled)
+    if piled.unwritten and store.checkpoint():
+        piled.unwritten = False
+    return rewritten
+
+
+def _rewrite_tables(store: Store, piled: Piled) -> bool:
     if piled.user_days <= LEAST_RECENT and piled.removed <= LEAST_REMOVED:
         return False
     with store.reading(TIMEOUT) as (cursor, _):
@@ -81,8 +95,7 @@ def compact(store: Store, piled: Piled) -> bool:
         piled.user_days = 0
     if many_removed:
         piled.removed = 0
-    if many_days or many_removed:
-        store.checkpoint()
+    piled.unwritten |= many_days or many_removed
     return True
 
 

@@ -5,7 +5,7 @@ May the mirror be believed, and what lies at or above its tidemark?
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,12 +22,6 @@ from analytics.sessions import GRACE, Sessions
 
 MOST_EVENTS: Final = 200_000
 """A longer tail, of all projects together, is not looked through: sync first, or ask elsewhere."""
-
-
-# What questions need of an event. Each column costs Postgres a tenth of a microsecond a row.
-SEEN: Final = pa.schema(
-    [SCHEMA.field(name) for name in ("project_id", "occurred_at", "user_id", "event_type")]
-)
 
 
 class TailTooLong(MirrorUnavailable):
@@ -52,21 +46,24 @@ class Look:
     _horizon: int
     _project_id: int
 
-    def added(self) -> pa.Table:
-        """The project's events at or above the tidemark, in SEEN."""
-        return self._read("tail", self.rows)
+    def added(self, columns: Sequence[str]) -> pa.Table:
+        """The project's events at or above the tidemark, with `project_id` and these of SCHEMA.
 
-    def removed(self) -> pa.Table:
-        """The project's events below the tidemark that were removed at or above it, in SEEN."""
-        return self._read("tail_removed", self.removals)
+        Each column costs Postgres a tenth of a microsecond a row or two.
+        """
+        return self._read("tail", self.rows, columns)
 
-    def _read(self, name: str, rows: int) -> pa.Table:
-        if not rows:
-            return SEEN.empty_table()
-        parameters = {"horizon": self._horizon, "project_id": self._project_id}
-        found = read(self._connection, name, parameters, SEEN.names[1:])
+    def removed(self, columns: Sequence[str]) -> pa.Table:
+        """As `added`, those below the tidemark that were removed at or above it."""
+        return self._read("tail_removed", self.removals, columns)
+
+    def _read(self, name: str, rows: int, columns: Sequence[str]) -> pa.Table:
+        found = pa.schema([SCHEMA.field(each) for each in columns]).empty_table()
+        if rows:
+            parameters = {"horizon": self._horizon, "project_id": self._project_id}
+            found = read(self._connection, name, parameters, columns)
         projects = pa.repeat(pa.scalar(self._project_id, pa.int32()), len(found))
-        return found.add_column(0, SEEN.field("project_id"), projects)
+        return found.add_column(0, SCHEMA.field("project_id"), projects)
 
 
 @contextmanager

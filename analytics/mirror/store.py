@@ -250,14 +250,23 @@ class Store:
         log = self.path.with_name(f"{self.path.name}.wal")
         return sum(each.stat().st_size for each in (self.path, log) if each.exists())
 
-    def checkpoint(self) -> None:
-        """Move what the log holds into the file.
+    def checkpoint(self) -> bool:
+        """Move what the log holds into the file; False while a reader is in the way.
+
+        That is who began to read before the last commit.
 
         Raises:
             MirrorBroken: DuckDB gave the database up, as it does when the disk is full.
         """
         with self._explained(None), closing(self._database.cursor()) as cursor:
-            cursor.execute("checkpoint")
+            try:
+                cursor.execute("checkpoint")
+            except duckdb.TransactionException as error:
+                # What a reader may still need counts as written by a transaction under way.
+                if "other write transactions active" not in str(error):
+                    raise
+                return False
+        return True
 
     def close(self) -> None:
         """Close the file, at once or behind the last of the questions under way; none begins."""

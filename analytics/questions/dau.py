@@ -1,7 +1,7 @@
 """Daily active users: how many distinct users had at least one event on each local day.
 
 An engine's compact answer has the columns (day, dau): `day` counts from 0 at the range's first day,
-days without events may be absent.
+days without events may be absent, and rows of one day add up.
 """
 
 from __future__ import annotations
@@ -49,5 +49,7 @@ class Dau:
 
     def rows(self, found: Iterable[Sequence[object]]) -> tuple[DayUsers, ...]:
         """Every day in order, from (day, dau)."""
-        active = cast("dict[int, int]", dict(found))  # type: ignore[arg-type]
-        return tuple(DayUsers(day, active.get(index, 0)) for index, day in enumerate(self.days))
+        active = [0] * len(self.days)
+        for day, dau in cast("Iterable[tuple[int, int]]", found):
+            active[day] += dau
+        return tuple(map(DayUsers, self.days, active))

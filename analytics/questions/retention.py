@@ -1,12 +1,13 @@
 """Weekly retention: of the users whose first event ever fell into a week, how many came back.
 
 An engine's compact answer has the columns (cohort, week, users): `cohort` counts weeks from 0 at
-the week of `start_date`, `week` counts from 0 at the cohort's own week, and pairs without users may
-be absent.
+the week of `start_date`, `week` counts from 0 at the cohort's own week, pairs without users may be
+absent, and rows of one pair add up.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -138,11 +139,10 @@ class Retention:
 
     def rows(self, found: Iterable[Sequence[object]]) -> tuple[Cohort, ...]:
         """Cohorts in order with all their cells, from (cohort, week, users)."""
-        active = {
-            (cohort, week): users
-            for cohort, week, users in cast("Iterable[tuple[int, int, int]]", found)
-        }
-        cohorts = [cohort for cohort, week in active if week == 0]
+        active: defaultdict[tuple[int, int], int] = defaultdict(int)
+        for cohort, week, users in cast("Iterable[tuple[int, int, int]]", found):
+            active[cohort, week] += users
+        cohorts = [cohort for (cohort, week), users in active.items() if week == 0 and users]
         if not cohorts:
             return ()
         return tuple(self._cohort(index, active) for index in range(min(cohorts), max(cohorts) + 1))

@@ -12,7 +12,7 @@ from analytics.questions.dau import Dau
 from analytics.questions.day_range import DayRange
 from analytics.questions.retention import Retention
 from analytics.questions.top_events import TopEvents
-from app.dependencies import Answer, Asker
+from app.dependencies import Asker
 from app.problems import declared
 from app.schemas import stats as schemas
 
@@ -26,29 +26,27 @@ router = APIRouter(
 
 
 @router.get("/dau", response_model=list[schemas.DayUsers])
-async def dau(
-    caller: Asker, answer: Answer, query: Annotated[schemas.DaysParameters, Query()]
-) -> Response:
+async def dau(asker: Asker, query: Annotated[schemas.DaysParameters, Query()]) -> Response:
     """Distinct users of each day, days without events included."""
-    question = Dau(caller.project, DayRange(query.first, query.last))
-    return await answer(question, query)
+    question = Dau(asker.project, DayRange(query.first, query.last))
+    return await asker.answer(question, query)
 
 
 @router.get("/top-events", response_model=list[schemas.EventCount])
 async def top_events(
-    caller: Asker, answer: Answer, query: Annotated[schemas.TopEventsParameters, Query()]
+    asker: Asker, query: Annotated[schemas.TopEventsParameters, Query()]
 ) -> Response:
     """The most frequent event types, most frequent first, ties by name."""
-    question = TopEvents(caller.project, DayRange(query.first, query.last), query.limit)
-    return await answer(question, query)
+    question = TopEvents(asker.project, DayRange(query.first, query.last), query.limit)
+    return await asker.answer(question, query)
 
 
 @router.get("/retention", response_model=list[schemas.Cohort])
 @router.get("/cohort", response_model=list[schemas.Cohort], summary="The same as /stats/retention")
 async def retention(
-    caller: Asker, answer: Answer, query: Annotated[schemas.RetentionParameters, Query()]
+    asker: Asker, query: Annotated[schemas.RetentionParameters, Query()]
 ) -> Response:
     """Weekly retention: of the users first seen in a week, how many came back later."""
-    today = local_date(caller.project.timezone, datetime.now(UTC))
-    question = Retention(caller.project, query.start_date, today, query.window)
-    return await answer(question, query)
+    today = local_date(asker.project.timezone, datetime.now(UTC))
+    question = Retention(asker.project, query.start_date, today, query.window)
+    return await asker.answer(question, query)

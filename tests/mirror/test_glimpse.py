@@ -135,7 +135,7 @@ def test_what_lies_above_is_looked_up_once_and_again_when_it_has_changed(
     mirror.open_or_build()
     reads: list[str] = []
     added = Look.added
-    monkeypatch.setattr(Look, "added", lambda seen: reads.append("added") or added(seen))
+    monkeypatch.setattr(Look, "added", lambda *seen: reads.append("added") or added(*seen))
 
     steps: list[Callable[[], object]] = [
         lambda: insert(writer, user="bob"),

@@ -135,6 +135,14 @@ def test_days_missing_in_a_compact_answer_are_0() -> None:
     )
 
 
+def test_rows_of_one_day_add_up() -> None:
+    question = Dau(SHOP, DayRange(DAY, date(2025, 8, 5)))
+    assert question.rows([(1, 7), (0, 5), (1, -2)]) == (
+        DayUsers(DAY, 5),
+        DayUsers(date(2025, 8, 5), 5),
+    )
+
+
 def test_top_events_are_ordered_whatever_order_they_come_in() -> None:
     question = TopEvents(SHOP, DayRange(DAY, DAY))
     assert question.rows([("b", 1), ("c", 2), ("a", 1)]) == (
@@ -166,6 +174,12 @@ def test_cells_are_0_where_begun_and_null_where_not() -> None:
             ),
         ),
     )
+
+
+def test_rows_of_one_cell_add_up_and_a_cohort_without_users_is_none() -> None:
+    question = retention(today=date(2025, 8, 20), window=1)
+    found = question.rows([(0, 0, 2), (1, 0, 3), (0, 0, -2), (1, 0, -1)])
+    assert found == (Cohort(date(2025, 8, 11), 2, (Cell(0, 2, 100.0, complete=True),)),)
 
 
 def test_nothing_found_gives_no_cohorts() -> None:
