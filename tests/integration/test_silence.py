@@ -24,12 +24,14 @@ from tests.conftest import Database
 
 SHORT = 0.2
 SILENT = "select pg_sleep(30)"
+# Servers of connections that were dropped sleep on, so this one has a text of its own.
+CUT = "select pg_sleep(30) as cut"
 SLEEPERS = "select 1 from pg_stat_activity where state = 'active' and query = %s"
 
 
 def wait_for_sleeper(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as watching:
-        while watching.execute(SLEEPERS, [SILENT]).fetchone() is None:
+        while watching.execute(SLEEPERS, [CUT]).fetchone() is None:
             sleep(0.01)
 
 
@@ -108,7 +110,7 @@ def test_session_is_cut_off_in_time_and_not_kept(module_database: Database) -> N
 async def test_sessions_in_use_can_be_cut_from_another_thread(module_database: Database) -> None:
     def ask(sessions: Sessions) -> None:
         with sessions.connection() as connection:
-            connection.execute(SILENT)
+            connection.execute(CUT)
 
     with closing(Sessions(module_database.reader, "test")) as sessions:
         asking = asyncio.create_task(asyncio.to_thread(ask, sessions))
