@@ -25,7 +25,7 @@ Headers = Mapping[str, str]
 
 @dataclass
 class SteadyLoad:
-    """Single events, and of eight requests one exact question and one of the mirror as it is.
+    """Single events, and of sixteen requests three of the mirror as it is and one exact question.
 
     Each goes over the connection that was silent for longest; where all are busy, another is
     opened. A connection is closed when the server says so, and after some requests anyway.
@@ -116,7 +116,7 @@ class SteadyLoad:
     def _request(self, number: int) -> tuple[str | None, bytes]:
         """A request as it goes over the wire, and the id of the event in it."""
         if number % 4 == 3:
-            fresh = "exact" if number % 8 == 3 else "mirror"
+            fresh = "exact" if number % 16 == 3 else "mirror"
             return None, wire.get(f"{_RANGE}&freshness={fresh}", dict(self.keys["read"]))
         event = {
             "event_id": str(uuid.uuid4()),

@@ -114,6 +114,10 @@ def until(holds: Callable[[], bool], group: Group, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
+def until_ready(group: Group) -> None:
+    until(lambda: httpx.get(f"{group.url}/readyz", timeout=60).status_code == 200, group)
+
+
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -128,7 +132,7 @@ def renewals(group: Group) -> int:
 
 def test_rolling_restart_under_load_fails_no_request(start: Start, database: Database) -> None:
     group = start(2)
-    httpx.get(f"{group.url}/readyz", timeout=60).raise_for_status()
+    until_ready(group)
     load = SteadyLoad(int(group.url.rpartition(":")[2]), group.keys, rate=210)
     before, changes = group.workers(), []
     with load.flowing():
@@ -164,7 +168,7 @@ def test_workers_are_replaced_when_killed_and_end_with_their_parent(start: Start
     first = group.workers()
     os.kill(min(first), signal.SIGKILL)
     until(lambda: len(group.workers()) == 2 and group.workers() != first, group)
-    until(lambda: httpx.get(f"{group.url}/readyz", timeout=60).status_code == 200, group)
+    until_ready(group)
 
     left = group.workers()
     group.process.kill()
@@ -213,7 +217,7 @@ def test_stop_says_so_and_finishes_what_it_has_begun(start: Start, database: Dat
 
 def test_stop_rolls_back_a_load_that_does_not_end(start: Start, database: Database) -> None:
     group = start(1)
-    httpx.get(f"{group.url}/readyz", timeout=60).raise_for_status()
+    until_ready(group)
     begun, over = threading.Event(), threading.Event()
     answers: list[int] = []
 
