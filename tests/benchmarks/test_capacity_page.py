@@ -52,7 +52,7 @@ def test_memory_by_the_million_is_a_straight_line() -> None:
     assert memory_slope(builds) == (300, 100)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("module", "given"),
     [

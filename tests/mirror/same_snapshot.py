@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -72,9 +73,9 @@ class Witness:
         return self
 
     @contextmanager
-    def connection(self) -> Iterator[_Asked]:
+    def connection(self, limit: timedelta | None = None) -> Iterator[_Asked]:
         time.sleep(self._pause)
-        with self._keeper.sessions.connection() as connection:
+        with self._keeper.sessions.connection(limit) as connection:
             prepare(connection)
             yield _Asked(connection, self)
 
