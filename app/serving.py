@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from app.settings import Registration, Settings
 
 WATCH_SECONDS = 1.0
 BACKLOG = 2048
+MOST_FILES = 10_240  # macOS takes no more
 
 
 class PortTaken(Terminal):
@@ -87,6 +89,7 @@ def serve_until_stopped(
         NotStarted: The API could not start; the log says why.
         ServerDied: A local server stopped under us.
     """
+    _allow_connections()
     private = found.local and is_private(listener)
     complete = _with_servers(settings, found, private=private)
     configure_logs(settings)
@@ -113,6 +116,17 @@ def serve_until_stopped(
                 raise
     if not server.started:
         raise NotStarted
+
+
+def _allow_connections() -> None:
+    """As many open files as the process may give itself: it starts with 1,024 on most machines.
+
+    Each connection is one. A server that has no more can't be asked whether it is alive either.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _with_servers(settings: Settings, found: Servers, *, private: bool) -> Settings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -139,7 +140,11 @@ def test_migrate_serve_health_and_stop(
     with (
         (tmp_path / "log").open("w") as log,
         subprocess.Popen(
-            [entrypoint, *api["command"]], env=api_environment, cwd=tmp_path, stdout=log, stderr=log
+            ["bash", "-c", 'ulimit -Sn 1024; exec "$@"', "bash", entrypoint, *api["command"]],
+            env=api_environment,
+            cwd=tmp_path,
+            stdout=log,
+            stderr=log,
         ) as server,
     ):
         try:
@@ -149,6 +154,8 @@ def test_migrate_serve_health_and_stop(
                 assert server.poll() is None, (tmp_path / "log").read_text()
                 time.sleep(0.2)
             assert json.loads(answer.stdout)["status"] in {"ready", "degraded"}
+            files, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+            assert files > 1024, "each connection is a file, also the next health check's"
             found = json.loads(run("tidemark", "doctor", "--json").stdout)
             assert [each for each in found if each["level"] == "problem"] == []
             server.send_signal(signal.SIGTERM)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from app.cli.env_example import example
+from app.draining import IDLE_SECONDS, REQUEST_SECONDS
+from app.local.binaries import valkey_binary
 from app.secret_files import is_secret
 from app.settings import Settings
+from app.workers import CLOSE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 OURS = ("api", "migrate")
@@ -84,12 +92,18 @@ def test_compose_variables_are_in_the_example(compose: dict[str, Any]) -> None:
 def test_every_secret_is_declared_made_and_used(compose: dict[str, Any], tmp_path: Path) -> None:
     used = {name for each in compose["services"].values() for name in each.get("secrets", ())}
     assert used == set(compose["secrets"])
-    (tmp_path / "ops").mkdir()
+    shutil.copytree(ROOT / "ops", tmp_path / "ops")
+    mounted = tmp_path / "ops/prometheus/alerts.yml"
+    mounted.chmod(0o600)
     script = tmp_path / "ops/make-secrets"
-    script.write_text((ROOT / "ops/make-secrets").read_text())
     subprocess.run(["bash", script], check=True)
     made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
     assert set(made) == used
+    random = [re.findall(r"[0-9a-f]{48}", text) for text in made.values()]
+    assert len({one for (one,) in random}) == len(made)
+    assert mounted.stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "secrets/secret_key").stat().st_mode & 0o777 == 0o644
     subprocess.run(["bash", script], check=True)
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
     for name in OURS:
@@ -120,6 +134,51 @@ def test_services_are_bounded_healthy_and_closed(compose: dict[str, Any]) -> Non
     assert waits["db"]["condition"] == waits["redis"]["condition"] == "service_healthy"
     for name in OURS:
         assert compose["services"][name]["read_only"]
+
+
+def test_services_come_back_keep_little_log_and_gain_no_rights(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
+        assert {"max-size", "max-file"} <= set(service["logging"]["options"]), name
+        assert "no-new-privileges:true" in service["security_opt"], name
+    for name in OURS:
+        assert compose["services"][name]["init"]
+        assert compose["services"][name]["cap_drop"] == ["ALL"]
+
+
+def test_api_is_given_more_time_to_stop_than_it_takes(compose: dict[str, Any]) -> None:
+    grace = compose["services"]["api"]["stop_grace_period"]
+    longest = IDLE_SECONDS + REQUEST_SECONDS + CLOSE_SECONDS
+    assert int(grace.removesuffix("s")) > longest + Settings().shutdown_notice.total_seconds()
+
+
+def test_what_watches_waits_for_nothing_that_it_watches(compose: dict[str, Any]) -> None:
+    assert "depends_on" not in compose["services"]["prometheus"]
+    assert set(compose["services"]["grafana"]["depends_on"]) == {"prometheus"}
+
+
+def test_redis_runs_as_its_container_is_told(compose: dict[str, Any]) -> None:
+    """No snapshots, a log, and at most half of its memory for keys: a rewrite takes the rest."""
+    service = compose["services"]["redis"]
+    command = [re.sub(r"\$\{\w+:-(\w+)\}", r"\1", word) for word in service["command"]]
+    assert command[0] == "valkey-server"
+    assert service["healthcheck"]["test"] == ["CMD", "valkey-cli", "-e", "ping"]
+    with tempfile.TemporaryDirectory(prefix="tidemark-") as folder:
+        socket = f"{folder}/valkey.sock"
+        place = ["--port", "0", "--unixsocket", socket, "--dir", folder]
+        with subprocess.Popen(
+            [valkey_binary(), *command[1:], *place], stdout=subprocess.DEVNULL
+        ) as server:
+            try:
+                with Redis(
+                    unix_socket_path=socket, retry=Retry(ConstantBackoff(0.05), 100)
+                ) as redis:
+                    found = redis.config_get("save", "appendonly", "maxmemory", "maxmemory-policy")
+            finally:
+                server.terminate()
+    memory = int(service["mem_limit"].partition(":-")[2].removesuffix("m}")) * 2**20
+    assert found.pop("maxmemory") == str(memory // 2)
+    assert found == {"save": "", "appendonly": "yes", "maxmemory-policy": "noeviction"}
 
 
 def test_image_has_no_servers_no_compiler_and_no_root() -> None:

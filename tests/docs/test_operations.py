@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 
+from app.cli.env_example import example
 from app.cli.main import app
 from app.database.migrate import upgrade
 from app.settings import Settings
@@ -79,9 +80,11 @@ def test_compose_is_asked_for_services_that_it_has(words: list[str]) -> None:
         }
         assert words[words.index("--profile") + 1] in profiles
     verb = next(
-        word for word in words if word in {"up", "exec", "run", "logs", "ps", "stop", "kill"}
+        word
+        for word in words
+        if word in {"up", "down", "exec", "run", "logs", "ps", "stop", "kill"}
     )
-    if verb not in {"up", "ps"}:
+    if verb not in {"up", "down", "ps"}:
         assert set(words) & set(COMPOSE["services"])
 
 
@@ -92,7 +95,7 @@ def test_targets_files_and_settings_exist() -> None:
     for path in re.findall(r"\b(?:ops|tests|docs)/[\w./-]+\w", PAGES):
         assert (ROOT / path).exists(), path
     for name in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", PAGES):
-        assert name.lower() in Settings.model_fields, name
+        assert name.lower() in Settings.model_fields or f"\n#{name}=" in example(), name
 
 
 def test_statements_can_be_asked(database: Database) -> None:
