@@ -19,7 +19,7 @@ NOT_SERVERS  := --ignore-glob 'tests/integration/test_local_*' $(addprefix --ign
 comma  := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help up run_api import_events test test-slow test-servers faults image-size idle-memory test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
+.PHONY: help up run_api import_events test test-slow test-all test-servers faults image-size idle-memory test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
         mirror-figures capacity capacity-page notebooks docs lint format lock clean
 
@@ -41,6 +41,9 @@ test: $(VENV)/.dev  ## Run the test suite
 
 test-slow: $(VENV)/.dev  ## Run the tests that take minutes: crashes, concurrency, random walks of the mirror
 	$(BIN)/python -m pytest -m "slow and not faults" -rP --no-header
+
+test-all: $(VENV)/.dev  ## Run both at once, which takes less than one after the other
+	$(BIN)/python -m pytest -m "not exhaustive and not (slow and faults)"
 
 faults: $(VENV)/.dev  ## Stop, kill and put back whole servers under load; prints how long recovery took
 	$(BIN)/python -m pytest -n 0 -m faults tests/faults --no-header

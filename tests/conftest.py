@@ -5,6 +5,7 @@ They come from wheels, or by address (`given_servers`).
 
 from __future__ import annotations
 
+import gc
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,31 @@ from tests.given_servers import given, given_servers, new_name
 
 # Prepared transactions stay open however their session ends, which mirrors have to live with.
 OPTIONS = ServerOptions(durable=False, settings={"max_prepared_transactions": "20"})
+
+# What is imported and collected stays until the end: looking through it again and again for
+# garbage takes a third of a collection's time.
+gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that may take longest come first, so that no worker is left alone with one."""
+
+    def may_take(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return float(marker.args[0]) if marker else 0.0
+
+    modules: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.location[0], []).append(item)
+    weights = {name: (max(map(may_take, own)), len(own)) for name, own in modules.items()}
+    items.sort(key=lambda item: weights[item.location[0]], reverse=True)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, of what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.calendar import WeekStart
 from analytics.project import Project
-from app import quick_redis
+from app import lifespan, quick_redis
 from app.accounts import keys, projects
 from app.accounts.keys import Scope
+from app.accounts.passwords import Cost, Passwords
 from app.accounts.secret_key import secret_key
 from app.accounts.sessions import SessionKey
 from app.accounts.tokens import Claims, Signer, TokenType, new_id
@@ -50,6 +52,21 @@ class Person:
 
 
 PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Hashes of a hundredth of the cost: most tests are about something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        cost = Cost(memory_kib=1024, rounds=1)
+        patch.setattr(lifespan, "Passwords", partial(Passwords, cost=cost))
+        yield
+
+
+@pytest.fixture
+def dear_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes as they are outside tests, in apps that the test makes itself."""
+    monkeypatch.setattr(lifespan, "Passwords", Passwords)
 
 
 @pytest.fixture(scope="module")

@@ -173,6 +173,7 @@ def test_unknown_user_and_wrong_password_are_answered_alike(
     assert answers[0].json() == answers[1].json()
 
 
+@pytest.mark.usefixtures("dear_passwords")
 def test_unknown_user_takes_as_long_as_a_wrong_password(settings: Settings) -> None:
     """Medians; an unknown user without a hash to check would take a hundredth."""
     lenient = {"auth_account_rate_limit": 1000, "auth_longest_wait": timedelta(0), "mirror": False}
@@ -410,19 +411,23 @@ def test_a_token_of_another_secret_is_refused(client: TestClient, make_person: M
         assert me(client, bearer(forged)).status_code == status
 
 
+@pytest.mark.usefixtures("dear_passwords")
 def test_a_cheap_hash_is_replaced_at_the_next_login(
-    client: TestClient, make_person: MakePerson, module_database: Database
+    make_person: MakePerson, module_database: Database, settings: Settings
 ) -> None:
     ann = make_person("cheap")
     cheap = argon2.using(type="ID", memory_cost=1024, time_cost=1, parallelism=1).hash(PASSWORD)
-    with psycopg.connect(module_database.owner, autocommit=True) as connection:
+    with (
+        TestClient(create_app(settings.model_copy(update={"mirror": False}))) as client,
+        psycopg.connect(module_database.owner, autocommit=True) as connection,
+    ):
         connection.execute("update users set password_hash = %s where id = %s", (cheap, ann.id))
         log_in(client, ann.email)
         statement = "select password_hash, token_version from users where id = %s"
         kept, generation = connection.execute(statement, (ann.id,)).fetchone() or ("", None)
-    assert kept.startswith("$argon2id$v=19$m=65536,t=2,p=1$")
-    assert generation == 0
-    assert log_in(client, ann.email)
+        assert kept.startswith("$argon2id$v=19$m=65536,t=2,p=1$")
+        assert generation == 0
+        assert log_in(client, ann.email)
 
 
 @pytest.fixture(params=[Registration.INVITE, Registration.CLOSED, None])
@@ -498,6 +503,7 @@ def test_who_guesses_has_to_wait_longer_each_time(settings: Settings) -> None:
             assert waits == sorted(waits)
 
 
+@pytest.mark.usefixtures("dear_passwords")
 def test_passwords_are_hashed_few_at_once_and_the_rest_is_told_to_come_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
