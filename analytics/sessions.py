@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from select import POLLIN, poll
 from threading import Lock
@@ -20,11 +20,13 @@ from typing import Any, Final, TypeAlias
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg_pool import ConnectionPool
 
 from analytics.conninfo import connection_parameters
 from analytics.deadline import deadline
 
 Connection: TypeAlias = psycopg.Connection[Any]
+Pool: TypeAlias = ConnectionPool[Connection]
 
 KEPT: Final = 4
 GRACE: Final = timedelta(seconds=5)
@@ -56,7 +58,7 @@ class Sessions:
         with self._lock:
             self._used.add(connection)
         try:
-            with nullcontext() if limit is None else _cut_off(connection, limit):
+            with _cut_off(connection, limit):
                 yield connection
         finally:
             self._give_back(connection)
@@ -102,8 +104,28 @@ class Sessions:
         connection.close()
 
 
+class Borrowed:
+    """Connections of somebody else's pool, lent and limited as those of `Sessions` are."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @contextmanager
+    def connection(self, limit: timedelta | None = None) -> Iterator[Connection]:
+        """See `Sessions.connection`; how long to wait for one is the pool's to say."""
+        with self._pool.connection() as connection, _cut_off(connection, limit):
+            yield connection
+
+    def close(self) -> None:
+        """Leave the pool to its owner."""
+
+
 @contextmanager
-def _cut_off(connection: Connection, limit: timedelta) -> Iterator[None]:
+def _cut_off(connection: Connection, limit: timedelta | None) -> Iterator[None]:
+    """After `limit` the connection is closed under whoever waits; None: never."""
+    if limit is None:
+        yield
+        return
     with closing(_Line(connection)) as line, deadline(line, limit):
         try:
             yield

@@ -6,24 +6,21 @@ It is the oracle, the fallback, and the baseline of every benchmark.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Any, Final, LiteralString, TypeAlias
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import tuple_row
-from psycopg_pool import ConnectionPool
 
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.conninfo import place
 from analytics.engines.protocol import ASKED_FOR, TIMEOUT, Freshness, Tracer
 from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.questions.question import Question, Value
-from analytics.sessions import GRACE, Connection, Sessions
+from analytics.sessions import GRACE, Borrowed, Connection, Pool, Sessions
 from analytics.sql import statement
-
-Pool: TypeAlias = ConnectionPool[Connection]
 
 APPLICATION: Final = "tidemark postgres"
 
@@ -53,10 +50,10 @@ class PostgresEngine:
         With a URL nothing connects before the first question.
         """
         if isinstance(database, str):
-            self._sessions: Sessions | Pool = Sessions(database, APPLICATION)
+            self._sessions: Sessions | Borrowed = Sessions(database, APPLICATION)
             self._place = place(database)
         else:
-            self._sessions, self._place = database, "the pool's address"
+            self._sessions, self._place = Borrowed(database), "the pool's address"
         self._timeout = timeout
         self._tracer = tracer
 
@@ -95,15 +92,17 @@ class PostgresEngine:
 
     def close(self) -> None:
         """See `Engine.close`; a pool handed in stays open."""
-        if isinstance(self._sessions, Sessions):
-            self._sessions.close()
+        self._sessions.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, datetime]]:
         """A read-only transaction, and the instant before which it sees all that was committed."""
         milliseconds = max(1, round(self._timeout.total_seconds() * 1000))
         try:
-            with self._connection() as connection, connection.transaction():
+            with (
+                self._sessions.connection(self._timeout + GRACE) as connection,
+                connection.transaction(),
+            ):
                 [(as_of_us, *_)] = self._run(connection, _BEGIN, {"milliseconds": milliseconds})
                 yield connection, datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us)
         except psycopg.errors.QueryCanceled as error:
@@ -116,11 +115,6 @@ class PostgresEngine:
                 f"Postgres at {self._place} can't be read: {str(error).splitlines()[0]}; "
                 "see that it runs and ask again"
             ) from error
-
-    def _connection(self) -> AbstractContextManager[Connection]:
-        if isinstance(self._sessions, Sessions):
-            return self._sessions.connection(self._timeout + GRACE)
-        return self._sessions.connection()
 
     def _run(
         self,

@@ -13,10 +13,11 @@ from time import sleep
 import asyncpg
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 from sqlalchemy import text
 
 from analytics.errors import Unreachable
-from analytics.sessions import Sessions
+from analytics.sessions import Borrowed, Connection, Sessions
 from app.database.looks import looks_at
 from app.database.pools import closed, events_pool, opened_pool, sqlalchemy_engine, transaction
 from ingest.commit import ContactLost, committed, lent
@@ -103,6 +104,22 @@ def test_session_is_cut_off_in_time_and_not_kept(module_database: Database) -> N
         ):
             connection.execute(SILENT)
         with sessions.connection(timedelta(seconds=10)) as other:
+            assert other is not connection
+            assert other.execute("select 1").fetchone() == (1,)
+
+
+def test_connection_of_a_borrowed_pool_is_cut_off_in_time_and_replaced(
+    module_database: Database,
+) -> None:
+    with ConnectionPool[Connection](module_database.reader, min_size=1, max_size=1) as pool:
+        sessions = Borrowed(pool)
+        with (
+            pytest.raises(psycopg.OperationalError, match=r"has not answered for 0\.2 s"),
+            sessions.connection(timedelta(seconds=SHORT)) as connection,
+        ):
+            connection.execute(SILENT)
+        sessions.close()
+        with pool.connection() as other:
             assert other is not connection
             assert other.execute("select 1").fetchone() == (1,)
 
