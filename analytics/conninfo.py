@@ -13,6 +13,9 @@ _PATIENCE = {
     "keepalives_count": 3,
 }
 
+# What is read as bytes is taken for UTF-8, whatever PGCLIENTENCODING or the URL says.
+_ENCODING = {"client_encoding": "utf8"}
+
 
 def connection_parameters(url: str, application_name: str) -> dict[str, str]:
     """Parameters of libpq by name: those of the URL, and defaults for patience and the name.
@@ -21,7 +24,7 @@ def connection_parameters(url: str, application_name: str) -> dict[str, str]:
         psycopg.ProgrammingError: the text is neither.
     """
     given = conninfo_to_dict(url)
-    completed = {"application_name": application_name, **_PATIENCE, **given}
+    completed = {"application_name": application_name, **_PATIENCE, **given, **_ENCODING}
     return {name: str(value) for name, value in completed.items() if value is not None}
 
 

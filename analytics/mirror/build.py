@@ -22,7 +22,7 @@ from analytics.mirror import calendars, lease, rollups
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import Connection, read
-from analytics.mirror.dictionaries import find_people
+from analytics.mirror.dictionaries import enter_people, find_people
 from analytics.mirror.history import snapshot
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove, write_state
@@ -117,4 +117,6 @@ def _take_in(
         projects.setdefault(project_id, wanted.get(project_id, DEFAULT))
     batch = Batch.of(part, part.slice(0, 0), projects)
     with store.writing() as cursor:
-        take_in(cursor, part, batch, find_people(cursor, batch))
+        known = find_people(cursor, batch)
+        people = take_in(cursor, part, batch, known)
+        enter_people(cursor, batch, people, lacking=known.keys < 0)

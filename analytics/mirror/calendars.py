@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from analytics.calendar import TZDATA_VERSION, WeekStart, zone
+from analytics.duck import written
 from analytics.errors import UnknownZone
 from analytics.mirror.columns import Connection
 from analytics.mirror.store import Cursor
@@ -13,6 +14,11 @@ from analytics.project import Project
 _KNOWN: Final = """/* tidemark mirror calendars */
 select project_id, timezone, week_start, tzdata from calendars"""
 _WANTED: Final = "/* tidemark mirror calendars */ select id, timezone, week_start from projects"
+_CLEAR: Final = (
+    "/* tidemark mirror calendar */ delete from calendars where project_id = $project_id"
+)
+_WRITE: Final = """/* tidemark mirror calendar */
+insert into calendars values ($project_id, $timezone, $week_start, $tzdata, $changed_at)"""
 
 
 class Calendar(NamedTuple):
@@ -50,10 +56,9 @@ def wanted(connection: Connection) -> dict[int, Calendar]:
 
 def write(cursor: Cursor, project_id: int, calendar: Calendar, changed_at: int) -> None:
     """Note the calendar of a project, and the tidemark of its latest change."""
-    cursor.execute("delete from calendars where project_id = ?", [project_id])
-    cursor.execute(
-        "insert into calendars values (?, ?, ?, ?, ?)", [project_id, *calendar, changed_at]
-    )
+    values = {"project_id": project_id, "changed_at": changed_at, **calendar._asdict()}
+    cursor.execute(written(_CLEAR, values))
+    cursor.execute(written(_WRITE, values))
 
 
 def _is_zone(name: str) -> bool:

@@ -32,7 +32,7 @@ from analytics.duck import written
 from analytics.mirror.batch import Batch, PersonDays, coded, decoded, first_of_each
 from analytics.mirror.dictionaries import NEVER, Keys, find_people
 from analytics.mirror.errors import MirrorBroken
-from analytics.mirror.periods import Integers, periods
+from analytics.mirror.periods import Flags, Integers, periods
 from analytics.mirror.store import Cursor, registered
 from analytics.sql import statement
 
@@ -61,10 +61,10 @@ class Days:
         found[people[starts]] = days[starts]
         return np.where(_moves(self.batch, self.known), found, self.known.first_days)
 
-    def cohorts(self) -> pa.Table:
+    def cohorts(self, among: Flags) -> pa.Table:
         """Whose first day changes: user_key, after integer, null for people without events."""
         after = self.first_days()
-        moved = np.flatnonzero(after != self.known.first_days)
+        moved = np.flatnonzero(among & (after != self.known.first_days))
         return pa.table(
             {
                 "user_key": _int32(self.known.keys[moved]),
@@ -117,9 +117,7 @@ class Days:
             )
         return pa.concat_tables(found)
 
-    def _periods(
-        self, grain: str
-    ) -> tuple[Integers, Integers, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def _periods(self, grain: str) -> tuple[Integers, Integers, Flags, Flags]:
         """Each person's periods: who, which, and whether there were and are events in it."""
         people, days, before = self.before
         of_days = periods(grain, days, self.batch.people.shifts[people])
@@ -208,7 +206,7 @@ def _require_possible(before: Integers, after: Integers) -> None:
         raise MirrorBroken("more events were removed than the roll-ups hold", cause="mismatch")
 
 
-def _moves(batch: Batch, known: Keys) -> npt.NDArray[np.bool_]:
+def _moves(batch: Batch, known: Keys) -> Flags:
     """Whose first day may be another after the batch."""
     people, days, events = batch.sums
     earlier = days < known.first_days[people]
@@ -244,5 +242,5 @@ def _summed(rows: pa.Table, names: list[str], column: str, name: str) -> pa.Tabl
     return sums.filter(pc.not_equal(sums[f"{column}_sum"], 0)).rename_columns([*names, name])
 
 
-def _int32(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+def _int32(values: npt.NDArray[Any], mask: Flags | None = None) -> pa.Array:
     return pa.array(values.astype(np.int32), mask=mask)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics.mirror.batch import Batch
-from analytics.mirror.periods import Integers
+from analytics.mirror.periods import Flags, Integers
 from analytics.mirror.store import Cursor, registered
 from analytics.sql import statement
 
@@ -50,7 +50,12 @@ def find_people(cursor: Cursor, batch: Batch) -> Keys:
         }
     )
     with registered(cursor, names=names):
-        found = cursor.execute(statement("sync", "people")).to_arrow_table()
+        alike = cursor.execute(statement("sync", "people")).to_arrow_table()
+    same = pc.and_(
+        pc.equal(alike["user_id"], names["user_id"].take(alike["person"])),
+        pc.equal(alike["project_id"], names["project_id"].take(alike["person"])),
+    )
+    found = alike.filter(same)
     keys = -1 - np.arange(len(people.names), dtype=np.int64)
     first_days = np.full(len(keys), NEVER, np.int64)
     persons = found["person"].to_numpy()
@@ -59,25 +64,33 @@ def find_people(cursor: Cursor, batch: Batch) -> Keys:
     return Keys(keys, first_days)
 
 
-def enter_people(cursor: Cursor, batch: Batch, known: Keys) -> Keys:
-    """The same, once those whom the dictionary lacks are in it, with the next keys."""
-    lacking = np.flatnonzero(known.keys < 0)
-    if not len(lacking):
+def with_next_keys(cursor: Cursor, known: Keys) -> Keys:
+    """The same, with the next keys for those whom the dictionary lacks."""
+    lacking = known.keys < 0
+    if not lacking.any():
         return known
     row = cursor.execute(_LAST_USER).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without groups has one row
     keys = known.keys.copy()
-    keys[lacking] = row[0] + 1 + np.arange(len(lacking))
+    keys[lacking] = row[0] + 1 + np.arange(np.count_nonzero(lacking))
+    return Keys(keys, known.first_days)
+
+
+def enter_people(cursor: Cursor, batch: Batch, people: Keys, lacking: Flags) -> None:
+    """Put those of the batch's people whom the dictionary lacks into it, as they are by now."""
+    if not lacking.any():
+        return
+    first_days = people.first_days[lacking]
     newcomers = pa.table(
         {
-            "user_key": pa.array(keys[lacking].astype(np.int32)),
+            "user_key": pa.array(people.keys[lacking].astype(np.int32)),
             "project_id": pa.array(batch.people.projects[lacking].astype(np.int32)),
-            "user_id": batch.people.names.take(pa.array(lacking)),
+            "user_id": batch.people.names.filter(pa.array(lacking)),
+            "first_day": pa.array(first_days.astype(np.int32), mask=first_days == NEVER),
         }
     )
     with registered(cursor, newcomers=newcomers):
         cursor.execute(statement("sync", "insert_users"))
-    return Keys(keys, known.first_days)
 
 
 def enter_types(cursor: Cursor, event_types: pa.ChunkedArray) -> Integers:

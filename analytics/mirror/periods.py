@@ -10,6 +10,7 @@ import numpy.typing as npt
 from analytics.calendar import WeekStart
 
 Integers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 GRAINS: Final = ("day", "week", "month")
 

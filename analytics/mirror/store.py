@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from analytics.deadline import deadline
-from analytics.duck import DuckLimits, lock_down, open_database, transaction
+from analytics.duck import DuckLimits, Literal, lock_down, open_database, transaction, written
 from analytics.errors import DeadlineExceeded
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History
@@ -32,6 +32,12 @@ select
     format, mirror_id, token, horizon, as_of,
     system_identifier, timeline, database_oid, events_oid, epoch, events_definition
 from mirror"""
+
+_WRITTEN_STATE: Final = """/* tidemark mirror state */
+insert into mirror values (
+    $format, $mirror_id, $token, $horizon, $as_of,
+    $system_identifier, $timeline, $database_oid, $events_oid, $epoch, $events_definition
+)"""
 
 # Sees nothing but fixes what the transaction sees, in half the time that the state takes to read.
 _PIN: Final = "/* tidemark mirror pin */ select 1 from mirror limit 0"
@@ -338,18 +344,16 @@ def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
 
 def write_state(cursor: Cursor, state: State) -> None:
     """Put the file's account of itself, and with it everything of this transaction, in force."""
+    values: dict[str, Literal] = {
+        "format": FORMAT,
+        "mirror_id": state.mirror_id,
+        "token": state.token,
+        "horizon": state.horizon,
+        "as_of": state.as_of and state.as_of.replace(tzinfo=None),
+        **state.history._asdict(),
+    }
     cursor.execute("delete from mirror")
-    cursor.execute(
-        "insert into mirror values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            FORMAT,
-            state.mirror_id,
-            state.token,
-            state.horizon,
-            state.as_of and state.as_of.replace(tzinfo=None),
-            *state.history,
-        ],
-    )
+    cursor.execute(written(_WRITTEN_STATE, values))
 
 
 def _state(cursor: Cursor) -> State:

@@ -27,7 +27,13 @@ from analytics.mirror import calendars, changes, lease, rollups
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import SCHEMA, Connection, read
-from analytics.mirror.dictionaries import Keys, enter_people, enter_types, find_people
+from analytics.mirror.dictionaries import (
+    Keys,
+    enter_people,
+    enter_types,
+    find_people,
+    with_next_keys,
+)
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
 from analytics.mirror.history import Facts, snapshot
 from analytics.mirror.periods import GRAINS
@@ -67,14 +73,15 @@ _IS_EMPTY: Final = """/* tidemark mirror empty */
 select not exists (select 1 from events) or not exists (select 1 from recent_user_days)"""
 # One a sync, while a transaction stays open: an hour's.
 MARKS_KEPT: Final = 3_600
-_UPDATES: Final = (
-    "update_type_counts",
-    "update_cohort_counts",
-    "update_active_counts",
-    "update_first_days",
-    "delete_users",
-    "update_user_days",
-)
+# Step -> the changes that it takes; without any it has nothing to do.
+_UPDATES: Final = {
+    "update_type_counts": "type_changes",
+    "update_cohort_counts": "cohort_changes",
+    "update_active_counts": "active_changes",
+    "update_first_days": "first_days",
+    "delete_users": "first_days",
+    "update_user_days": "user_day_changes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,20 +255,24 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     for project_id, calendar in of_touched.items():
         calendars.write(cursor, project_id, calendar, found.facts.xmin)
     batch = Batch.of(arrivals, found.gone, of_touched)
-    people = find_people(cursor, batch)
-    _take_out(cursor, found.gone, batch, people)
-    people = take_in(cursor, arrivals, batch, people)
+    known_people = find_people(cursor, batch)
+    _take_out(cursor, found.gone, batch, known_people)
+    people = take_in(cursor, arrivals, batch, known_people)
     days = changes.find_days(cursor, batch, people, GRAINS)
+    lacking = known_people.keys < 0
+    # Behind the days: whose first one is known needs no pass over the dictionary for it.
+    enter_people(cursor, batch, replace(people, first_days=days.first_days()), lacking)
     changed = {
         "type_changes": changes.find_type_changes(batch),
         "cohort_changes": days.cohort_changes(GRAINS),
         "active_changes": days.active_changes(GRAINS),
-        "first_days": days.cohorts(),
+        "first_days": days.cohorts(~lacking),
         "user_day_changes": days.user_days(),
     }
-    with registered(cursor, **changed):
-        for step in _UPDATES:
-            cursor.execute(statement("sync", step))
+    with registered(cursor, **{name: each for name, each in changed.items() if len(each)}):
+        for step, name in _UPDATES.items():
+            if len(changed[name]):
+                cursor.execute(statement("sync", step))
     return len(changed["user_day_changes"])
 
 
@@ -278,13 +289,14 @@ def _take_out(cursor: Cursor, gone: pa.Table, batch: Batch, people: Keys) -> Non
 
 
 def take_in(cursor: Cursor, arrivals: pa.Table, batch: Batch, people: Keys) -> Keys:
-    """Put what came into the file and its dictionaries; who the batch's people are there now.
+    """Put what came into the file; who the batch's people are there now.
 
-    `arrivals` are the batch's events that came, in SCHEMA; `people` are as found in the file.
+    `arrivals` are the batch's events that came, in SCHEMA; `people` are as found in the file. Who
+    is not in the dictionary gets a key here, and is left to the caller to enter.
     """
     if not len(arrivals):
         return people
-    people = enter_people(cursor, batch, people)
+    people = with_next_keys(cursor, people)
     types = pa.array(enter_types(cursor, arrivals["event_type"]).astype(np.int32))
     rows = _by_keys(arrivals, batch, people, sign=1).append_column("type_key", types)
     with registered(cursor, arrivals=rows):
