@@ -186,6 +186,16 @@ def is_of_postgres(error: duckdb.Error) -> bool:
     return type(error) in {duckdb.Error, duckdb.IOException, duckdb.InterruptException}
 
 
+def lacks_memory(error: duckdb.Error) -> bool:
+    """Whether DuckDB was refused memory, by its own limit or by the machine.
+
+    What Python is refused while it takes rows from DuckDB is of the bare base class.
+    """
+    return isinstance(error, duckdb.OutOfMemoryException) or (
+        type(error) is duckdb.Error and "MemoryError" in str(error)
+    )
+
+
 def _extension() -> Path:
     """The extension's file in the wheel that carries it; DuckDB itself never looks for one."""
     folder = Path(str(files("duckdb_extension_postgres_scanner")))

@@ -8,8 +8,9 @@ and an exit code.
 from __future__ import annotations
 
 import logging
+import re
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -31,6 +32,9 @@ MEDIA_TYPE = "application/problem+json"
 USAGE, FAILURE, REJECTS, INTERRUPTED = 2, 1, 3, 130
 # A body may hold a hundred thousand bad events; the detail says how many there are.
 REJECTS_LISTED = 100
+
+# Python's words and Arrow's: a thread needs memory of its own.
+_NO_THREAD: Final = re.compile("can't start new thread|Failed to launch worker thread")
 
 log = logging.getLogger(__name__)
 
@@ -233,12 +237,19 @@ def wrong_method(paths: Paths, method: str, path: str) -> JSONResponse:
 
 
 async def crash(request: Request, error: Exception) -> JSONResponse:
-    """An error that nobody expected: its trace is logged, and nothing of it is told."""
+    """An error that nobody expected: its trace is logged, and nothing of it is told.
+
+    But for a lack of memory, after which the same request may go well.
+    """
     log.error(
         "request.crashed",
         extra={"method": request.method, "path": _template(request)},
         exc_info=error,
     )
+    if isinstance(error, MemoryError) or _NO_THREAD.search(str(error)):
+        return response_of(
+            errors.Exhausted("The server has no memory left for this; ask again in a moment")
+        )
     detail = "Something went wrong on our side; the log of the server says what."
     return response(_problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, "internal_error"))
 

@@ -28,6 +28,7 @@ from analytics.duck import (
     DuckLimits,
     attach_postgres,
     is_of_postgres,
+    lacks_memory,
     lock_down,
     open_database,
     transaction,
@@ -128,7 +129,7 @@ class AttachedEngine:
                 with deadline(cursor, self._timeout):
                     yield cursor
         except duckdb.Error as error:
-            if isinstance(error, duckdb.OutOfMemoryException) or self._spill.name in str(error):
+            if lacks_memory(error) or self._spill.name in str(error):
                 raise Exhausted(
                     f"DuckDB lacks memory or disk for this question: {_gist(error)}; ask for a "
                     "shorter range or the engine postgres, or give it more"

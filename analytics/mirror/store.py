@@ -18,7 +18,15 @@ import duckdb
 import pyarrow as pa
 
 from analytics.deadline import deadline
-from analytics.duck import DuckLimits, Literal, lock_down, open_database, transaction, written
+from analytics.duck import (
+    DuckLimits,
+    Literal,
+    lacks_memory,
+    lock_down,
+    open_database,
+    transaction,
+    written,
+)
 from analytics.errors import DeadlineExceeded
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History
@@ -311,10 +319,6 @@ class Store:
             raise DeadlineExceeded(
                 f"the query ran past its {seconds:g} s; ask for a shorter range or raise the limit"
             ) from error
-        except duckdb.OutOfMemoryException as error:
-            raise MirrorUnavailable(
-                f"the mirror needs more memory than it may have: {_gist(error)}", cause="memory"
-            ) from error
         except duckdb.TransactionException as error:
             # There is one writer, so no transaction is in the way: the log couldn't be written.
             raise MirrorUnavailable(
@@ -327,6 +331,12 @@ class Store:
                 ) from error
             raise MirrorBroken(
                 f"the mirror's file can't be used any more: {_gist(error)}", cause="unreadable"
+            ) from error
+        except duckdb.Error as error:
+            if not lacks_memory(error):
+                raise
+            raise MirrorUnavailable(
+                f"the mirror needs more memory than it may have: {_gist(error)}", cause="memory"
             ) from error
 
 

@@ -39,6 +39,10 @@ def app(settings: Settings) -> FastAPI:
     async def crash(name: str) -> None:
         raise ZeroDivisionError(f"secret detail of {name}")
 
+    @app.get("/greedy")
+    async def greedy() -> None:
+        bytearray(1 << 62)
+
     return app
 
 
@@ -124,6 +128,15 @@ def test_a_crash_is_logged_with_its_trace_and_tells_nothing(
     assert crashed.exc_info is not None
     assert crashed.message == "request.crashed"
     assert (line.message, line.__dict__["status"]) == ("request", 500)
+
+
+def test_who_is_refused_for_want_of_memory_may_come_again(
+    own: TestClient, logged: pytest.LogCaptureFixture
+) -> None:
+    answer = own.get("/greedy")
+    assert (answer.status_code, answer.json()["code"]) == (503, "exhausted")
+    assert answer.headers["Retry-After"] == "1"
+    assert "MemoryError" in logged.text
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -102,6 +102,15 @@ class Service:
         """From now on none of its files can grow past so many bytes (-1: no limit)."""
         resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
+    def memory_of_at_most(self, more: int | None) -> None:
+        """From now on it gets so many bytes of addresses more than it has (None: no limit)."""
+        pid = self.process.pid
+        limit = resource.RLIM_INFINITY
+        if more is not None:
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+            limit = pages * resource.getpagesize() + more
+        resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
     def workers(self) -> list[int]:
         """The pids of the processes that serve, where it keeps several."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
