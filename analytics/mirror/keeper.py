@@ -50,12 +50,11 @@ class Keeper:
         self._plan = plan
         self._sessions = Sessions(plan.reader, APPLICATION)
         self._turn = Lock()
-        self._over = Event()
-        self._wake = Event()
+        self._over, self._wake = Event(), Event()
         self._home: MirrorHome | None = None
         self._store: Store | None = None
         self._syncer: Syncer | None = None
-        self._asleep = False
+        self._asleep = self._prunable = False
         self._piled = Piled()
         self._pruned_at = self._looked_at = self._rewrote_at = 0.0
         self._given_up = "first"
@@ -214,12 +213,12 @@ class Keeper:
             self._open_or_build()
             return 0.0
         synced = self._sync()
-        if monotonic() - self._pruned_at >= self._plan.pace.prune.total_seconds():
+        pace = self._plan.pace
+        if self._prunable or monotonic() - self._pruned_at >= pace.prune.total_seconds():
             self._prune(self._store)
         self._compact(self._store)
-        pace = self._plan.pace
         shortest = max(pace.shortest.total_seconds(), pace.rest * synced.seconds)
-        if synced.rows or synced.removals:
+        if synced.rows or synced.removals or self._prunable:
             return shortest
         return min(max(shortest, waited * 1.5), pace.longest.total_seconds())
 
@@ -313,8 +312,7 @@ class Keeper:
 
     def _use(self, store: Store, *, asleep: bool = False) -> None:
         self._asleep = asleep
-        self._syncer = Syncer(store, self._sessions)
-        self._piled = Piled()
+        self._syncer, self._piled = Syncer(store, self._sessions), Piled()
         self._store = store
         self._given_up = "first"
         self.status = Status("ready", None)
@@ -347,7 +345,8 @@ class Keeper:
             self._plan.listener.failed(error.cause)
 
     def _prune(self, store: Store) -> None:
-        self._pruned_at = monotonic()
+        """A part of what may go; the next step takes the next, a sync later."""
+        self._pruned_at, self._prunable = monotonic(), False
         with store.reading(timedelta(seconds=30)) as (_, state):
             mirror_id = state.mirror_id
         with self._sessions.connection() as connection:
@@ -356,7 +355,8 @@ class Keeper:
             return
         writing = Sessions(self._plan.writer, APPLICATION)
         with closing(writing), writing.connection() as connection:
-            removals = lease.prune(connection)
+            removals = lease.prune(connection, lease.AT_ONCE)
+        self._prunable = removals >= lease.AT_ONCE
         if removals:
             logger.info("mirror.pruned removals=%d", removals)
             self._plan.listener.pruned(removals)

@@ -14,6 +14,9 @@ from uuid import UUID
 from analytics.mirror.columns import Connection
 
 LIFETIME: Final = timedelta(hours=1)
+AT_ONCE: Final = 100_000
+"""How many removals are pruned at once: well under a second."""
+
 # A lease nobody renewed for so long belongs to a mirror that is gone.
 _FORGOTTEN: Final = timedelta(days=7)
 
@@ -35,31 +38,24 @@ _RELEASE: Final = "/* tidemark mirror release */ delete from mirror_leases where
 _FORGET: Final = """/* tidemark mirror forget */
 delete from mirror_leases where expires_at < now() - %(forgotten)s"""
 
-# Raised and deleted in one transaction. The limit keeps it short; what is left goes the next time.
-# A transaction's removals go together: one that removed more than the limit goes whole.
-_PRUNE: Final = """/* tidemark mirror prune */
+# Raised before anything below it is deleted, so a mirror that lacks a removal always finds it so.
+_RAISE: Final = """/* tidemark mirror raise floor */
 with held as (
     select least(
         (select min(horizon) from mirror_leases where expires_at > now()),
-        pg_snapshot_xmin(pg_current_snapshot()),
-        (
-            select greatest(last.removed_xid, (first.removed_xid::text::bigint + 1)::text::xid8)
-            from
-                (
-                    select removed_xid from events_removed
-                    order by removed_xid offset %(most)s limit 1
-                ) as last,
-                (select removed_xid from events_removed order by removed_xid limit 1) as first
-        )
+        pg_snapshot_xmin(pg_current_snapshot())
     ) as floor
-),
-raised as (
-    update mirror_state set removed_floor = held.floor
-    from held
-    where held.floor > removed_floor
-    returning removed_floor
 )
-delete from events_removed using raised where removed_xid < raised.removed_floor"""
+update mirror_state set removed_floor = held.floor from held where held.floor > removed_floor"""
+# A limit, for while a transaction writes the tidemark can't pass it: ten million removals, deleted
+# by one, kept every mirror from going on for as long.
+_PRUNE: Final = """/* tidemark mirror prune */
+delete from events_removed where ctid = any (array(
+    select ctid from events_removed
+    where removed_xid < (select removed_floor from mirror_state)
+    order by removed_xid
+    limit %(most)s
+))"""
 
 
 def register(connection: Connection, mirror_id: UUID, token: UUID) -> None:
@@ -93,12 +89,14 @@ def release(connection: Connection, mirror_id: UUID) -> None:
     connection.execute(_RELEASE, {"id": mirror_id})
 
 
-def prune(connection: Connection, most: int = 100_000) -> int:
-    """Delete removals that every living mirror has passed, about `most`; how many were deleted.
+def prune(connection: Connection, most: int = AT_ONCE) -> int:
+    """Delete removals that every living mirror has passed, at most so many; how many they were.
 
-    Takes the writer's rights. Forgets leases, too, that were not renewed for a week.
+    Takes the writer's rights, and a connection in autocommit. Forgets leases, too, that were not
+    renewed for a week.
     """
     connection.execute(_FORGET, {"forgotten": _FORGOTTEN})
+    connection.execute(_RAISE)
     return connection.execute(_PRUNE, {"most": most}).rowcount
 
 

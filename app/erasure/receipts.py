@@ -85,7 +85,9 @@ _READ: Final = text("""
         asked_by is null or not exists (
             select from events where events.project_id = erasures.project_id
         ) as removed,
-        mirror_state.removed_floor > removed_xid as log_pruned,
+        mirror_state.removed_floor > removed_xid and not exists (
+            select from events_removed as logged where logged.removed_xid <= erasures.removed_xid
+        ) as log_pruned,
         count(leases.id) filter (where expires_at > now()) as living,
         count(leases.id) filter (where expires_at > now() and horizon > removed_xid) as passed,
         count(leases.id) filter (where expires_at > now() and clean_below > removed_xid) as clean,

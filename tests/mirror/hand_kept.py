@@ -44,6 +44,11 @@ class HandKept(Keeper):
         self.rebuild()
         self.open_or_build()
 
+    def step(self, waited: float) -> float:
+        """What the keeper's thread does each time; how long it would wait then."""
+        with self._turn:
+            return self._step(waited)
+
     def prune(self) -> None:
         with self._turn:
             self._prune(self.store())

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from analytics.engines.protocol import Freshness
 from analytics.errors import TidemarkError
+from analytics.mirror import lease
 from analytics.mirror.errors import MirrorUnavailable
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.plan import Pace, Plan
@@ -89,6 +90,8 @@ def test_a_new_file_never_held_the_erased(
     assert in_dictionary(mirror, "user 7")
     exact()
     mirror.sync()
+    assert lease.prune(connect(), most=1) == 1
+    assert not receipt(mirror.database, erasure_id).log_pruned  # one of both is left
     mirror.prune()
     found = receipt(mirror.database, erasure_id)
     assert (found.mirrors, found.log_pruned, found.done) == ((1, 1, 1, 0), True, True)

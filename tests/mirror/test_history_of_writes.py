@@ -324,7 +324,7 @@ def test_tidemark_passes_removals_of_events_it_never_held(
     assert mirror.state().horizon == passed
 
 
-def test_a_transaction_that_removed_more_than_the_limit_is_pruned(
+def test_a_transaction_that_removed_more_than_the_limit_is_pruned_in_parts(
     mirror: HandKept, connect: Write
 ) -> None:
     writer = connect()
@@ -333,8 +333,27 @@ def test_a_transaction_that_removed_more_than_the_limit_is_pruned(
     writer.execute("delete from events where event_id < %s", [event_id(70_006)])
     delete(writer, 70_006)
     delete(writer, 70_007)
-    assert [lease.prune(writer, most=2), lease.prune(writer, most=2)] == [5, 2]
-    assert writer.execute("select count(*) from events_removed").fetchone() == (0,)
+    assert [lease.prune(writer, most=2) for _ in range(5)] == [2, 2, 2, 1, 0]
+
+
+def test_all_that_may_be_pruned_is_pruned_at_the_keepers_pace(
+    mirror: HandKept, connect: Write, monkeypatch: pytest.MonkeyPatch, exact: Exact
+) -> None:
+    """Not a part a minute, which more may come than; and a sync comes between the parts."""
+    writer = connect()
+    numbers = [insert(writer) for _ in range(5)]
+    mirror.open_or_build()
+    monkeypatch.setattr(lease, "AT_ONCE", 2)
+    for number in numbers:
+        delete(writer, number)
+    left, waits = [], [1.0]
+    for _ in range(3):
+        waits.append(mirror.step(waits[-1]))
+        left += writer.execute("select count(*) from events_removed").fetchall()
+    assert left == [(3,), (1,), (0,)]
+    assert waits[2] < 1.0
+    assert waits[3] > waits[2]
+    exact()
 
 
 def test_backlog_too_large_for_one_sync_is_built_anew(
