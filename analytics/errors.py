@@ -113,3 +113,8 @@ class DeadlineExceeded(Transient):
     """The query ran past its time limit; ask for a shorter range or raise the limit."""
 
     code = "deadline_exceeded"
+
+
+def gist(error: Exception) -> str:
+    """The first line of what an error says, or its type's name where it says nothing."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from analytics.duck import quoted
-from analytics.errors import InvalidInput
+from analytics.errors import InvalidInput, gist
 from analytics.events import COLUMNS
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -67,7 +67,7 @@ def arrow(table: object, wanted: Mapping[str, str], name: str = "a table") -> So
         whole = table if isinstance(table, pa.Table) else pa.table(table)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise InvalidInput(
-            f"{type(table).__name__} can't be read as Arrow ({_gist(error)}); give a table, a "
+            f"{type(table).__name__} can't be read as Arrow ({gist(error)}); give a table, a "
             "record batch or its reader"
         ) from error
     for column in COLUMNS:
@@ -92,7 +92,7 @@ def pandas(frame: Any, wanted: Mapping[str, str]) -> Source:
         table = pa.Table.from_pandas(frame[chosen], preserve_index=False)
     except (TypeError, ValueError, AttributeError, pa.ArrowException) as error:
         raise InvalidInput(
-            f"{type(frame).__name__} can't be read as a data frame ({_gist(error)}); give each "
+            f"{type(frame).__name__} can't be read as a data frame ({gist(error)}); give each "
             "column one type"
         ) from error
     return _registered(table, "a data frame", names)
@@ -136,13 +136,9 @@ def _files(path: PathLike, reader: str) -> Source:
 
 def unreadable(error: duckdb.Error, name: str) -> InvalidInput:
     """What to say when DuckDB can't make sense of a source."""
-    return InvalidInput(f"{name} can't be read: {_gist(error)}; is it what it is called?")
+    return InvalidInput(f"{name} can't be read: {gist(error)}; is it what it is called?")
 
 
 def _described(database: duckdb.DuckDBPyConnection) -> dict[str, str]:
     rows = database.execute("describe source").fetchall()
     return {name: kind for name, kind, *_ in rows}
-
-
-def _gist(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

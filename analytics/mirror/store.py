@@ -27,7 +27,7 @@ from analytics.duck import (
     transaction,
     written,
 )
-from analytics.errors import DeadlineExceeded
+from analytics.errors import DeadlineExceeded, gist
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History
 from analytics.mirror.layout import FORMAT, LAYOUT
@@ -138,7 +138,7 @@ class Store:
             lock_down(database)
         except duckdb.Error as error:
             raise MirrorBroken(
-                f"the mirror's file can't be opened: {_gist(error)}", cause="unreadable"
+                f"the mirror's file can't be opened: {gist(error)}", cause="unreadable"
             ) from error
         return cls(path, database, spill)
 
@@ -322,21 +322,21 @@ class Store:
         except duckdb.TransactionException as error:
             # There is one writer, so no transaction is in the way: the log couldn't be written.
             raise MirrorUnavailable(
-                f"the mirror can't be written: {_gist(error)}", cause="disk"
+                f"the mirror can't be written: {gist(error)}", cause="disk"
             ) from error
         except _FATAL as error:
             if str(self._spill) in str(error) or isinstance(error.__cause__, OSError):
                 raise MirrorUnavailable(
-                    f"the mirror can't spill to disk: {_gist(error)}", cause="disk"
+                    f"the mirror can't spill to disk: {gist(error)}", cause="disk"
                 ) from error
             raise MirrorBroken(
-                f"the mirror's file can't be used any more: {_gist(error)}", cause="unreadable"
+                f"the mirror's file can't be used any more: {gist(error)}", cause="unreadable"
             ) from error
         except duckdb.Error as error:
             if not lacks_memory(error):
                 raise
             raise MirrorUnavailable(
-                f"the mirror needs more memory than it may have: {_gist(error)}", cause="memory"
+                f"the mirror needs more memory than it may have: {gist(error)}", cause="memory"
             ) from error
 
 
@@ -372,7 +372,7 @@ def _state(cursor: Cursor) -> State:
         row: tuple[Any, ...] | None = cursor.execute(_STATE).fetchone()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise MirrorBroken(
-            f"the file is of another version of Tidemark: {_gist(error)}", cause="version"
+            f"the file is of another version of Tidemark: {gist(error)}", cause="version"
         ) from error
     if row is None:
         raise MirrorBroken("the mirror's file was never finished", cause="unfinished")
@@ -397,7 +397,3 @@ def remove(path: Path) -> None:
     """Delete the file and its log, where they exist."""
     for each in (path, path.with_name(f"{path.name}.wal")):
         each.unlink(missing_ok=True)
-
-
-def _gist(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
