@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -38,8 +39,13 @@ ALLOWED: dict[str, str] = {}
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -54,7 +60,7 @@ def _is_library(path: Path) -> bool:
 
 def _code(path: Path) -> str:
     """The module without comments and how it is laid out."""
-    return ast.unparse(ast.parse(path.read_text()))
+    return ast.unparse(_tree(path))
 
 
 def _name(path: Path) -> str:
