@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,6 +53,8 @@ class Person:
 
 
 PASSWORD = "correct horse battery staple"
+ENDED = (401, "unauthenticated")
+MakePerson = Callable[[str], Person]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -124,6 +127,22 @@ def log_in(client: TestClient, email: str, password: str = PASSWORD) -> dict[str
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def ascii_json(text: str) -> bytes:
+    return json.dumps(text).encode()
+
+
+def refreshed(client: TestClient, token: str) -> Any:
+    return client.post("/api/auth/refresh", json={"refresh_token": token})
+
+
+def me(client: TestClient, headers: dict[str, str]) -> Any:
+    return client.get("/api/auth/me", headers=headers)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ PAGE = (ROOT / "docs/security.md").read_text()
 # What the tests below are called by.
 PATHS = {
     **{name: f"tests/api/test_{name}.py" for name in (
-        "access", "auth", "benchmark_token", "cors", "deletion", "edge", "erasure", "floods",
-        "injection", "keys", "metrics", "mirror", "projects", "proxies", "redis_faults", "service",
-        "sockets", "stats", "throttle",
+        "access", "accounts", "benchmark_token", "cors", "deletion", "edge", "erasure", "floods",
+        "injection", "keys", "metrics", "mirror", "passwords", "projects", "proxies",
+        "redis_faults", "service", "sessions", "sockets", "stats", "throttle",
     )},
     **{name: f"tests/unit/app/test_{name}.py" for name in (
         "logs", "permissions", "secrets", "tokens",
@@ -46,7 +46,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "erasure::test_the_receipt_says_when_all_is_done",
         "mirror_erasure::test_a_new_file_never_held_the_erased",
     ),
-    "accounts and sessions |": ("auth::test_sessions_are_listed_and_ended_by_their_user_only",),
+    "accounts and sessions |": ("sessions::test_sessions_are_listed_and_ended_by_their_user_only",),
     "keys and invitations |": (
         "keys::test_a_key_is_shown_once",
         "access::test_key_itself_is_not_stored",
@@ -56,7 +56,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "throttle::test_a_key_over_its_limit_is_told_when_to_come_again",
         "throttle::test_other_requests_are_limited_by_user",
         "mirror::test_more_questions_than_may_wait_are_refused_at_once",
-        "auth::test_passwords_are_hashed_few_at_once_and_the_rest_is_told_to_come_again",
+        "passwords::test_passwords_are_hashed_few_at_once_and_the_rest_is_told_to_come_again",
         "sockets::test_slow_senders_take_nobody_elses_turn",
     ),
     # Who calls, and what they may do
@@ -104,29 +104,29 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     # Passwords
     "A password has 12 to 256 characters": (
-        "auth::test_a_password_that_is_too_short_or_too_long_is_refused",
-        "auth::test_a_password_of_four_kilobytes_is_refused_wherever_one_is_typed",
-        "auth::test_a_password_of_the_allowed_length_is_taken_whole",
-        "auth::test_a_password_may_be_typed_on_another_keyboard",
+        "passwords::test_a_password_that_is_too_short_or_too_long_is_refused",
+        "passwords::test_a_password_of_four_kilobytes_is_refused_wherever_one_is_typed",
+        "passwords::test_a_password_of_the_allowed_length_is_taken_whole",
+        "passwords::test_a_password_may_be_typed_on_another_keyboard",
     ),
     "What is kept is an argon2id hash": (
         "user::test_hashes_are_kept_and_passwords_are_not",
-        "auth::test_a_cheap_hash_is_replaced_at_the_next_login",
+        "passwords::test_a_cheap_hash_is_replaced_at_the_next_login",
     ),
     "Few passwords are hashed at once": (
-        "auth::test_passwords_are_hashed_few_at_once_and_the_rest_is_told_to_come_again",
+        "passwords::test_passwords_are_hashed_few_at_once_and_the_rest_is_told_to_come_again",
     ),
     "Unknown user and wrong password": (
-        "auth::test_unknown_user_and_wrong_password_are_answered_alike",
-        "auth::test_unknown_user_takes_as_long_as_a_wrong_password",
+        "passwords::test_unknown_user_and_wrong_password_are_answered_alike",
+        "passwords::test_unknown_user_takes_as_long_as_a_wrong_password",
     ),
     "Who guesses has to wait longer": (
-        "auth::test_who_guesses_has_to_wait_longer_each_time",
+        "passwords::test_who_guesses_has_to_wait_longer_each_time",
         "attempts::test_the_first_failures_cost_no_wait_and_the_next_double_it",
     ),
     "Spellings of an e-mail address": (
-        "auth::test_other_spellings_of_an_address_are_the_same_account",
-        "auth::test_what_is_no_address_is_refused",
+        "accounts::test_other_spellings_of_an_address_are_the_same_account",
+        "accounts::test_what_is_no_address_is_refused",
     ),
     "Nobody has a password that they didn't choose": (
         "user::test_a_closed_registration_is_usable_from_the_command_line",
@@ -137,54 +137,56 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     # Sessions
     "A login begins a session": (
-        "auth::test_a_login_gives_two_tokens_that_live_as_long_as_the_settings_say",
+        "sessions::test_a_login_gives_two_tokens_that_live_as_long_as_the_settings_say",
     ),
     "Both are JWTs": (
-        "auth::test_a_login_gives_two_tokens_that_live_as_long_as_the_settings_say",
-        "auth::test_a_token_of_another_secret_is_refused",
+        "sessions::test_a_login_gives_two_tokens_that_live_as_long_as_the_settings_say",
+        "sessions::test_a_token_of_another_secret_is_refused",
         "tokens::test_a_token_that_is_not_ours_for_this_now_is_refused",
     ),
     "A request's signature is looked at first": (
         "access::test_without_redis_only_keys_are_let_in_and_nonsense_is_still_nonsense",
-        "auth::test_without_postgres_nobody_is_let_in",
+        "sessions::test_without_postgres_nobody_is_let_in",
     ),
     "Then come its session": (
-        "auth::test_a_session_goes_on_at_every_server_and_ends_at_all",
-        "auth::test_logout_from_everywhere_ends_all",
+        "sessions::test_a_session_goes_on_at_every_server_and_ends_at_all",
+        "sessions::test_logout_from_everywhere_ends_all",
         "access::test_a_removed_member_is_out_at_once",
     ),
     "A token that is forged": (
         "tokens::test_a_token_that_is_not_ours_for_this_now_is_refused",
-        "auth::test_tokens_do_not_pass_for_one_another",
+        "sessions::test_tokens_do_not_pass_for_one_another",
         "access::test_nobody_is_let_in_without_a_valid_credential",
     ),
     "A refresh token is good for one new pair": (
-        "auth::test_a_refresh_token_is_good_for_one_new_pair",
-        "auth::test_fifty_refreshes_at_once_give_one_pair_and_a_replay_ends_the_session",
+        "sessions::test_a_refresh_token_is_good_for_one_new_pair",
+        "sessions::test_fifty_refreshes_at_once_give_one_pair_and_a_replay_ends_the_session",
     ),
     "Used again later than five seconds": (
-        "auth::test_fifty_refreshes_at_once_give_one_pair_and_a_replay_ends_the_session",
+        "sessions::test_fifty_refreshes_at_once_give_one_pair_and_a_replay_ends_the_session",
     ),
     "Logging out ends the session at once": (
-        "auth::test_logout_ends_one_session_at_once_and_can_be_repeated",
-        "auth::test_a_session_goes_on_at_every_server_and_ends_at_all",
-        "auth::test_a_padded_spelling_of_a_token_ends_with_its_session",
+        "sessions::test_logout_ends_one_session_at_once_and_can_be_repeated",
+        "sessions::test_a_session_goes_on_at_every_server_and_ends_at_all",
+        "sessions::test_a_padded_spelling_of_a_token_ends_with_its_session",
     ),
     "Logging out from everywhere": (
-        "auth::test_logout_from_everywhere_ends_all",
-        "auth::test_changing_the_password_ends_all_sessions_but_the_one_it_begins",
+        "sessions::test_logout_from_everywhere_ends_all",
+        "sessions::test_changing_the_password_ends_all_sessions_but_the_one_it_begins",
     ),
     "A user has at most fifty sessions": (
-        "auth::test_a_user_has_so_many_sessions_and_no_more",
-        "auth::test_sessions_are_listed_and_ended_by_their_user_only",
+        "sessions::test_a_user_has_so_many_sessions_and_no_more",
+        "sessions::test_sessions_are_listed_and_ended_by_their_user_only",
     ),
-    "A user who was deleted": ("auth::test_a_deleted_user_is_out_at_once",),
+    "A user who was deleted": ("accounts::test_a_deleted_user_is_out_at_once",),
     # Registration
     "`REGISTRATION` lets everybody in": (
-        "auth::test_registration_takes_an_invitation_or_is_closed",
+        "accounts::test_registration_takes_an_invitation_or_is_closed",
         "quick_start::test_the_commands_of_the_readme_do_what_it_says",
     ),
-    "The very first user": ("auth::test_first_user_owns_the_first_project_and_the_second_none",),
+    "The very first user": (
+        "accounts::test_first_user_owns_the_first_project_and_the_second_none",
+    ),
     "An invitation lets one user in": (
         "projects::test_an_invitation_lets_one_in_once",
         "projects::test_two_who_accept_at_once_are_one_let_in",
@@ -195,7 +197,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         "access::test_key_itself_is_not_stored",
         "projects::test_the_secret_of_an_invitation_is_not_stored",
         "user::test_hashes_are_kept_and_passwords_are_not",
-        "auth::test_redis_holds_no_token",
+        "sessions::test_redis_holds_no_token",
     ),
     "Logs and settings show no secret": (
         "logs::test_no_secret_gets_out",
@@ -211,7 +213,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "No secret has a default": ("secrets::test_no_secret_has_a_default",),
     "Each secret may lie in a file": ("secrets::test_a_secret_can_lie_in_a_file",),
-    "Another `SECRET_KEY`": ("auth::test_a_token_of_another_secret_is_refused",),
+    "Another `SECRET_KEY`": ("sessions::test_a_token_of_another_secret_is_refused",),
     "The servers of `tidemark up`": (
         "local_servers::test_sockets_lie_in_the_data_directory",
         "local_servers::test_a_deep_home_listens_on_the_loopback_only",
@@ -273,19 +275,19 @@ TESTS: dict[str, tuple[str, ...]] = {
     # When a part fails
     "Redis away or hanging": (
         "access::test_without_redis_only_keys_are_let_in_and_nonsense_is_still_nonsense",
-        "auth::test_without_redis_tokens_are_refused_and_keys_pass",
+        "sessions::test_without_redis_tokens_are_refused_and_keys_pass",
         "redis_faults::test_keys_are_answered_while_redis_is_away_and_limited_when_it_is_back",
     ),
     "Redis emptied": (
-        "auth::test_emptied_redis_lets_nobody_in_who_does_not_log_in_again",
+        "sessions::test_emptied_redis_lets_nobody_in_who_does_not_log_in_again",
         "redis_faults::test_redis_emptied_under_load_costs_nobody_a_request",
     ),
     "Redis put back": (
-        "auth::test_redis_put_back_to_an_earlier_state_revives_no_session_of_an_earlier_generation",
+        "sessions::test_redis_put_back_to_an_earlier_state_revives_no_session_of_an_earlier_generation",
     ),
     "Postgres away": (
         "service::test_not_ready_names_the_part",
-        "auth::test_without_postgres_nobody_is_let_in",
+        "sessions::test_without_postgres_nobody_is_let_in",
     ),
     "The mirror away": ("mirror::test_without_a_mirror_live_rows_answer",),
     "The mirror's server off": (
@@ -298,22 +300,24 @@ TESTS: dict[str, tuple[str, ...]] = {
         "service::test_crash_answers_as_a_problem_without_its_trace",
     ),
     # What this does not do
-    "A single logout is undone": ("auth::test_redis_put_back_revives_a_session_that_ended_alone",),
+    "A single logout is undone": (
+        "sessions::test_redis_put_back_revives_a_session_that_ended_alone",
+    ),
     "Registering tells": (
-        "auth::test_other_spellings_of_an_address_are_the_same_account",
+        "accounts::test_other_spellings_of_an_address_are_the_same_account",
         "projects::test_a_name_is_taken_once",
         "throttle::test_sign_in_is_limited_by_address_whatever_the_request_says_it_is",
         "throttle::test_other_requests_are_limited_by_user",
     ),
     "Addresses aren't verified": (
-        "auth::test_who_has_registered_and_logged_in_is_known",
-        "auth::test_what_only_looks_like_an_address_is_another_account",
+        "accounts::test_who_has_registered_and_logged_in_is_known",
+        "accounts::test_what_only_looks_like_an_address_is_another_account",
     ),
     "A client that loses the answer": (
-        "auth::test_fifty_refreshes_at_once_give_one_pair_and_a_replay_ends_the_session",
+        "sessions::test_fifty_refreshes_at_once_give_one_pair_and_a_replay_ends_the_session",
     ),
     "Whoever can write to Postgres": (
-        "auth::test_a_token_of_another_secret_is_refused",
+        "sessions::test_a_token_of_another_secret_is_refused",
         "access::test_a_removed_member_is_out_at_once",
     ),
     "TLS is the business": (
