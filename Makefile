@@ -11,9 +11,9 @@ COMPARISONS := $(addprefix benchmarks/test_,questions.py dau.py http_stats.py in
 LATEST := benchmarks/results/latest.json
 # What depends on the servers' versions: every engine, loads, the mirror's protocol, sessions, limits, backups.
 SERVER_TESTS := tests/contract tests/integration tests/mirror tests/cli/test_doctor.py tests/cli/test_backup.py \
-                $(addprefix tests/api/test_,access.py auth.py keys.py throttle.py)
+                $(addprefix tests/api/test_,access.py accounts.py keys.py passwords.py sessions.py throttle.py)
 NOT_SERVERS  := --ignore-glob 'tests/integration/test_local_*' $(addprefix --ignore tests/,integration/test_ingest_formats.py \
-                mirror/test_damage.py mirror/test_full_disk.py mirror/test_seeded_bugs.py mirror/test_crash.py mirror/test_plans.py \
+                mirror/test_damage.py mirror/test_limits.py mirror/test_full_disk.py mirror/test_seeded_bugs.py mirror/test_crash.py mirror/test_plans.py \
                 mirror/test_overtaken.py mirror/test_glimpse.py mirror/test_compaction.py mirror/test_raw_retention.py \
                 mirror/test_state_machine.py)
 comma  := ,

@@ -16,6 +16,7 @@ import pytest
 from analytics.engines.attached import AttachedEngine
 from analytics.mirror.errors import MirrorUnavailable
 from tests.mirror import test_crash as crash
+from tests.mirror import test_definition as definition
 from tests.mirror import test_erasure as erasure
 from tests.mirror import test_glimpse as glimpse
 from tests.mirror import test_history as history
@@ -57,8 +58,8 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "epoch is not compared": (
         history.test_truncate_under_way_is_waited_for_before_anything_is_read
     ),
-    "definition is not compared": history.test_column_rewritten_by_ddl_is_noticed,
-    "triggers are not counted": history.test_nothing_is_built_while_removals_may_pass_unseen,
+    "definition is not compared": definition.test_column_rewritten_by_ddl_is_noticed,
+    "triggers are not counted": definition.test_nothing_is_built_while_removals_may_pass_unseen,
     "no lock before the snapshot": (
         history.test_truncate_under_way_is_waited_for_before_anything_is_read
     ),
