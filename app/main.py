@@ -56,12 +56,12 @@ def create_app(settings: Settings, *, local: bool = False) -> FastAPI:
         patience=settings.body_timeout.total_seconds(),
         own_limits=f"{settings.api_prefix}{events.router.prefix}",
     )
-    metrics.instrument(app, token=settings.metrics_token, local=local)
+    metrics.instrument(app, paths=paths, token=settings.metrics_token, local=local)
     add_cors(app, settings.cors_origins, credentials=settings.cors_credentials)
     app.add_middleware(Edge, paths=paths)
     app.add_middleware(Closing, drain=drain)
     app.add_middleware(RequestLog, paths=paths, lines=settings.access_log)
-    # Each request tries routes in this order, twice with its metrics: the busiest come first.
+    # A request, its line and its metrics try routes in this order: the busiest come first.
     for topic in (stats, events, auth, projects, deletions, invitations, keys, erasure):
         app.include_router(topic.router, prefix=settings.api_prefix)
     app.include_router(health.router)

@@ -15,13 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from secrets import compare_digest
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_fastapi_instrumentator.middleware import PrometheusInstrumentatorMiddleware
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from app.accounts.errors import Forbidden, Unauthenticated
+from app.paths import Paths
 from ingest.outcome import SmallResult, Way
 from ingest.rejects import Reject
 from ingest.report import Report
@@ -94,7 +98,9 @@ class Metrics:
             registry=self.registry,
         )
 
-    def instrument(self, app: FastAPI, *, token: SecretStr | None, local: bool) -> None:
+    def instrument(
+        self, app: FastAPI, *, paths: Paths, token: SecretStr | None, local: bool
+    ) -> None:
         """Counts the app's requests, and answers GET /metrics to who has the token.
 
         Without a token that is nobody, or with `local` everybody.
@@ -111,11 +117,10 @@ class Metrics:
             for refresh in self.refreshes:
                 refresh()
 
-        Instrumentator(
-            excluded_handlers=[f"^{PATH}$"],
-            registry=self.registry,
-            should_group_untemplated=True,
-        ).instrument(app).expose(
+        app.add_middleware(
+            _Requests, paths=paths, excluded_handlers=[f"^{PATH}$"], registry=self.registry
+        )
+        Instrumentator(registry=self.registry).expose(
             app, endpoint=PATH, include_in_schema=False, dependencies=[Depends(admitted)]
         )
 
@@ -161,3 +166,21 @@ class Metrics:
         ):
             if number:
                 self.events.labels(source, outcome).inc(number)
+
+
+class _Requests(PrometheusInstrumentatorMiddleware):
+    """The instrumentator's middleware, which finds the label of a route by our paths.
+
+    By itself it has every route of the app match the request, as the app then does once more: 4% of
+    the server's time for a question.
+    """
+
+    def __init__(self, app: ASGIApp, /, *, paths: Paths, **named: Any) -> None:
+        """Takes its paths, and what the instrumentator's takes."""
+        super().__init__(app, **named)
+        self._paths = paths
+
+    def _get_handler(self, request: Request) -> tuple[str, bool]:
+        path = request.scope["path"]
+        template = self._paths.template(path)
+        return template or path, template is not None
