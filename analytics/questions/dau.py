@@ -18,7 +18,7 @@ from analytics.questions.periods import day_parameters
 from analytics.questions.question import Value
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)  # no slots: see Row
 class DayUsers:
     """A day and how many distinct users were active on it."""
 

@@ -26,7 +26,7 @@ DEFAULT_WINDOW: Final = 8
 MAX_WINDOW: Final = 104
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: see Row
 class Cell:
     """How much of a cohort was active in one week.
 
@@ -54,7 +54,7 @@ class Cell:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: see Row
 class Cohort:
     """The users whose first event ever fell into one week.
 

@@ -21,7 +21,7 @@ DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: see Row
 class EventCount:
     """An event type and how many events of it there were."""
 
