@@ -275,7 +275,7 @@ def _compiled(
     Those by strings of bits, where these take little memory. The file is asked how many users there
     are, so raw columns need a cursor.
     """
-    given = {name: _plain(value) for name, value in question.parameters().items()}
+    given = question.parameters()
     users, reason = 0, RAW
     if calendar == of_project(question.project) or cursor is None:
         name, reason = question.name, ROLLUP
@@ -291,7 +291,7 @@ def _compiled(
             cast("Sequence[int]", given[name]) for name in ("offset_begins", "offset_seconds")
         )
         sql = sql.replace("{offset_us}", offset_us(begins_at, seconds))
-    named = {name: given[name] for name in set(_PARAMETER.findall(template))}
+    named = {name: _plain(given[name]) for name in set(_PARAMETER.findall(template))}
     return _Compiled(sql, named, reason)
 
 

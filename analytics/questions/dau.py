@@ -15,7 +15,7 @@ from analytics.answer import Json
 from analytics.project import Project
 from analytics.questions.day_range import DayRange
 from analytics.questions.periods import day_parameters
-from analytics.questions.question import Value
+from analytics.questions.question import Parameters, Value
 
 
 @dataclass(frozen=True, order=True)  # no slots: see Row
@@ -45,7 +45,7 @@ class Dau:
 
     def parameters(self) -> Mapping[str, Value]:
         """The project and its days as instants."""
-        return {"project_id": self.project.id, **day_parameters(self.project, self.days)}
+        return Parameters({"project_id": self.project.id}, day_parameters(self.project, self.days))
 
     def rows(self, found: Iterable[Sequence[object]]) -> tuple[DayUsers, ...]:
         """Every day in order, from (day, dau)."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
-from analytics.calendar import FIRST_DAY, LAST_DAY, day_number, day_of_number
+from analytics.calendar import FIRST_DAY, LAST_DAY
 from analytics.errors import InvalidQuestion
 
 # The longest fifty years there are: thirteen leap days.
@@ -63,6 +63,4 @@ class DayRange:
 
     def __iter__(self) -> Iterator[date]:
         """The days in order."""
-        return map(
-            day_of_number, range(day_number(self.first), day_number(self.last + timedelta(days=1)))
-        )
+        return map(date.fromordinal, range(self.first.toordinal(), self.last.toordinal() + 1))

@@ -7,7 +7,7 @@ question an engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -16,6 +16,32 @@ from analytics.project import Project
 
 # What engines bind: whole numbers, text, UTC instants, and lists of them.
 Value: TypeAlias = int | str | datetime | Sequence[int] | Sequence[datetime]
+
+
+class Parameters(Mapping[str, Value]):
+    """Parameters by name. What takes long to work out is worked out when it is asked for.
+
+    The boundaries of a range's days, which roll-ups don't ask for, take as long as a look at
+    Postgres.
+    """
+
+    def __init__(
+        self, known: Mapping[str, Value], later: Mapping[str, Callable[[], Value]]
+    ) -> None:
+        self._known = known
+        self._later = later
+
+    def __getitem__(self, name: str) -> Value:
+        """The parameter of this name. Raises KeyError where there is none."""
+        return self._known[name] if name in self._known else self._later[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        """Every name."""
+        return iter((*self._known, *self._later))
+
+    def __len__(self) -> int:
+        """How many parameters."""
+        return len(self._known) + len(self._later)
 
 
 class Question(Protocol[RowT_co]):

@@ -19,7 +19,7 @@ from analytics.errors import InvalidQuestion
 from analytics.project import Project
 from analytics.questions.day_range import MAX_DAYS, check_day
 from analytics.questions.periods import week_parameters
-from analytics.questions.question import Value
+from analytics.questions.question import Parameters, Value
 
 DEFAULT_WINDOW: Final = 8
 # Two years of weeks: at fifty years of cohorts still below 300,000 cells.
@@ -135,7 +135,7 @@ class Retention:
     def parameters(self) -> Mapping[str, Value]:
         """The project, the weeks as instants, and the window."""
         weeks = week_parameters(self.project, self.first_cohort, self.cohort_weeks)
-        return {"project_id": self.project.id, "window": self.window, **weeks}
+        return Parameters({"project_id": self.project.id, "window": self.window}, weeks)
 
     def rows(self, found: Iterable[Sequence[object]]) -> tuple[Cohort, ...]:
         """Cohorts in order with all their cells, from (cohort, week, users)."""

@@ -15,7 +15,7 @@ from analytics.errors import InvalidQuestion
 from analytics.project import Project
 from analytics.questions.day_range import DayRange
 from analytics.questions.periods import day_parameters
-from analytics.questions.question import Value
+from analytics.questions.question import Parameters, Value
 
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 1000
@@ -58,11 +58,8 @@ class TopEvents:
 
     def parameters(self) -> Mapping[str, Value]:
         """The project, the range as instants, and the limit."""
-        return {
-            "project_id": self.project.id,
-            "limit": self.limit,
-            **day_parameters(self.project, self.days),
-        }
+        known = {"project_id": self.project.id, "limit": self.limit}
+        return Parameters(known, day_parameters(self.project, self.days))
 
     def rows(self, found: Iterable[Sequence[object]]) -> tuple[EventCount, ...]:
         """The event types in their order, from (event_type, count)."""

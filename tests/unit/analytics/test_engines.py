@@ -92,7 +92,7 @@ def _parameters(sql: str) -> set[str]:
 
 def test_zone_names_never_reach_sql() -> None:
     asked = Dau(Project(ProjectId(1), "shop", "Europe/Kyiv"), DAYS)
-    assert "Kyiv" not in str(asked.parameters())
+    assert "Kyiv" not in str(dict(asked.parameters()))
     assert not any("at time zone" in path.read_text().lower() for path in FILES)
 
 
