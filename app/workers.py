@@ -37,7 +37,7 @@ CLOSE_SECONDS: Final = 15.0
 """How long a worker may take to close files and connections, when its requests are over."""
 LONG_LIFE_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 30.0
-_COMMAND: Final = ("-c", "from app.cli.main import run; run()", "worker")
+_COMMAND: Final = ("-c", "from app.cli.start import run; run()", "worker")
 _METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 log = logging.getLogger(__name__)
