@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
 import psycopg
 import pyarrow as pa
 
 from analytics.duck import DuckLimits
-from analytics.mirror import calendars, lease, rollups
+from analytics.mirror import calendars, lease, rollups, sync
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import Connection, read
@@ -26,8 +26,10 @@ from analytics.mirror.dictionaries import enter_people, find_people
 from analytics.mirror.history import snapshot
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove, write_state
-from analytics.mirror.sync import TIMEOUT, page_ranges, take_in
+from analytics.mirror.sync import TIMEOUT, page_ranges, removals_within, take_in
 from analytics.sessions import Sessions
+
+_LAST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ def _fill(store: Store, sessions: Sessions, mirror_id: UUID, told: Told) -> None
             _take_in(store, part, wanted, projects)
             rows += len(part)
             told(Progress(number, len(ranges), rows))
-        above = {"removed_since": facts.xmin, "removed_before": 2**63 - 1}
-        _take_in(store, read(connection, "removed", {**everything, **above}), wanted, projects)
+        for part in _doomed(connection, everything):
+            _take_in(store, part, wanted, projects)
     # A later commit than all that the snapshot saw, and flushed: see lease.
     next_token = uuid4()
     with sessions.connection() as connection:
@@ -108,6 +110,17 @@ def _read_ahead(
             ahead = upcoming
         if ahead is not None:
             yield ahead.result()
+
+
+def _doomed(connection: Connection, span: dict[str, int]) -> Iterator[pa.Table]:
+    """What was removed above the span already: see `sync`. In parts, where it is a lot."""
+    above = {"since": span["before"], "before": _LAST}
+    taken = {**span, "removed_since": span["before"], "removed_before": _LAST}
+    if removals_within(connection, above) <= sync.MOST_REMOVALS:
+        yield read(connection, "removed", taken)
+        return
+    for pages in page_ranges(connection, "events_removed"):
+        yield read(connection, "removed_by_page", {**taken, **pages})
 
 
 def _take_in(

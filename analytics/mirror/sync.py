@@ -64,9 +64,9 @@ select
     coalesce(max(pg_relation_size(oid)), 0) / current_setting('block_size')::bigint,
     greatest(count(*), 1)
 from (
-    select 'events'::regclass as oid where not exists (select from pg_partition_tree('events'))
+    select %(table)s::regclass as oid where not exists (select from pg_partition_tree(%(table)s))
     union all
-    select relid from pg_partition_tree('events') where isleaf
+    select relid from pg_partition_tree(%(table)s) where isleaf
 ) as tables"""
 # Tables that may get their first rows; see Store.writing.
 _IS_EMPTY: Final = """/* tidemark mirror empty */
@@ -179,7 +179,7 @@ def _read(sessions: Sessions, state: State) -> _Read:
         check(facts, state)
         span = {"since": state.horizon, "before": facts.xmin}
         if sizes[2] > ROWS_BY_INDEX:
-            _refuse_more(_removals_within(connection, span), MOST_REMOVALS, "removals")
+            _refuse_more(removals_within(connection, span), MOST_REMOVALS, "removals")
         arrived = _arrived(connection, span, by_index=sizes[0] <= ROWS_BY_INDEX)
         above = {"removed_since": facts.xmin, "removed_before": 2**63 - 1}
         doomed = read(connection, "removed", {**span, **above})
@@ -198,7 +198,8 @@ def _arrived(connection: Connection, span: dict[str, int], *, by_index: bool) ->
     return pa.concat_tables(parts)
 
 
-def _removals_within(connection: Connection, span: dict[str, int]) -> int:
+def removals_within(connection: Connection, span: dict[str, int]) -> int:
+    """How many were logged by transactions `since` one and `before` another, up to one too many."""
     row = connection.execute(_REMOVALS_WITHIN, {**span, "most": MOST_REMOVALS + 1}).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without groups has one row
     return int(row[0])
@@ -213,12 +214,12 @@ def _refuse_more(found: int, most: int, what: str) -> None:
         )
 
 
-def page_ranges(connection: Connection) -> list[dict[str, str]]:
+def page_ranges(connection: Connection, table: str = "events") -> list[dict[str, str]]:
     """Ranges of places in the table that together hold every row this snapshot sees.
 
     A range is of every partition alike; together they have no more pages than a whole table's.
     """
-    row = connection.execute(_PAGES).fetchone()
+    row = connection.execute(_PAGES, {"table": table}).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without groups has one row
     most, tables = row
     at_once = max(PAGES_AT_ONCE // int(tables), 1)

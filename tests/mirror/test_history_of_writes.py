@@ -96,15 +96,22 @@ def test_event_removed_before_its_tidemark_was_reached_is_set_off_once(
     exact()
 
 
+@pytest.mark.parametrize("most", [1, 2])
 def test_build_takes_in_what_was_removed_above_its_tidemark(
-    mirror: HandKept, connect: Write, exact: Exact
+    mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
+    """More than a sync takes on is read in parts, for all of it may not fit into memory."""
+    monkeypatch.setattr(sync, "MOST_REMOVALS", most)
+    monkeypatch.setattr(sync, "PAGES_AT_ONCE", 1)
     writer = connect()
-    number = insert(writer)
-    insert(writer, user="other")
+    numbers = [insert(writer), insert(writer, user="other")]
+    insert(writer, user="third")
     holding = connect(open_transaction=True)
-    delete(writer, number)
+    for number in numbers:
+        delete(writer, number)
     mirror.open_or_build()
+    with mirror.store().reading(sync.TIMEOUT) as (cursor, _):
+        assert cursor.execute("select count(*) from events").fetchone() == (3,)
     exact()
     holding.commit()
     mirror.sync()
