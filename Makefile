@@ -21,7 +21,7 @@ comma  := ,
 .DEFAULT_GOAL := help
 .PHONY: help up run_api import_events test test-slow test-all test-servers faults image-size idle-memory test-openapi walk soak benchmark benchmark_func bench-full benchmark-page \
         bench-ingest bench-http bench-access bench-library bench-mirror bench-mirror-growth \
-        mirror-figures capacity capacity-page notebooks docs lint format lock clean
+        mirror-figures capacity capacity-removals capacity-page notebooks docs lint format lock clean
 
 help:  ## Show this help
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ mirror-figures: $(VENV)/.dev  ## Write docs/mirror-figures.md from the published
 
 capacity: $(VENV)/.dev  ## Measure what events take of disk, memory and cores, in some ten minutes; write docs/capacity.md
 	$(BIN)/python -m benchmarks.capacity
+
+capacity-removals: $(VENV)/.dev  ## Measure ten million events removed by one statement; write docs/capacity.md (ten minutes, 15 GB)
+	$(BIN)/python -m benchmarks.capacity removals
 
 capacity-page: $(VENV)/.dev  ## Write docs/capacity.md from the last run's figures
 	$(BIN)/python -m benchmarks.capacity --page

@@ -28,10 +28,23 @@ def in_own_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) 
 
 
 def peak_mb() -> float:
-    """The most memory this process has had at once, in MB (Linux).
+    """The most memory this process has had at once, in MB (Linux), since the last `forget_peak`.
 
     Not ru_maxrss, which counts what the parent had when it started this process.
     """
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return _status_mb("VmHWM")
+
+
+def memory_mb() -> float:
+    """The memory this process has now, in MB (Linux)."""
+    return _status_mb("VmRSS")
+
+
+def forget_peak() -> None:
+    """From now on `peak_mb` counts anew, from what there is now (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status_mb(name: str) -> float:
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 / 1e6 if found else float("nan")

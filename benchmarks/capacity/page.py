@@ -11,6 +11,7 @@ from benchmarks.markdown import circumstances, table
 
 ROOT: Final = Path(__file__).parents[2]
 PUBLISHED: Final = ROOT / "benchmarks/results/capacity.json"
+PUBLISHED_REMOVALS: Final = ROOT / "benchmarks/results/removals.json"
 PAGE: Final = ROOT / "docs/capacity.md"
 A_DAY: Final = (1_000_000, 10_000_000, 100_000_000)
 KEPT_DAYS: Final = 90
@@ -49,9 +50,9 @@ table as it is made.
 """
 
 
-def page(result: dict[str, Any]) -> str:
+def page(result: dict[str, Any], removals: dict[str, Any]) -> str:
     """The whole page, as Markdown."""
-    return "\n".join(_parts(result))
+    return "\n".join([*_parts(result), removals_part(removals)])
 
 
 def _parts(result: dict[str, Any]) -> Iterator[str]:
@@ -71,7 +72,6 @@ def _parts(result: dict[str, Any]) -> Iterator[str]:
         for each in result["partitions"]
     ]
     yield table(heads, rows)
-    yield from _removals(result["removals"])
 
 
 def per_event(storing: dict[str, Any], ids: str) -> dict[str, float]:
@@ -180,12 +180,34 @@ def _mirror(builds: list[dict[str, Any]]) -> Iterator[str]:
     yield table(heads, rows)
 
 
-def _removals(found: dict[str, Any]) -> Iterator[str]:
-    yield f"""## Most of a table removed at once
+def removals_part(found: dict[str, Any]) -> str:
+    """The part of the page about many removals at once, as Markdown."""
+    many, memory, sent = found["removed"], found["memory_mb"], found["sent"]
+    built = {cause: times for cause, times in found["built_for"].items() if cause != "first"}
+    rows = [
+        [phase, engine, f"{each['answers']:,}"]
+        + [f"{each[name] / 1000:.2f}" for name in ("median_ms", "longest_ms")]
+        for phase, engines in found["asked"].items()
+        for engine, each in engines.items()
+    ]
+    return f"""## Ten million removals at once
 
-One `DELETE` of {found["removed"]:,} of {found["events"]:,} events took {found["delete_seconds"]} s.
-A sync takes on a million removals; more, and the mirror is given up (cause:
-{", ".join(found["given_up"])}) and built from what is left: {found["back_seconds"]} s from the
-commit to its next exact answer, SQL answering meanwhile. The log of removals took
-{found["log_bytes"]:.0f} bytes an event, and {found["prune_seconds"]} s to prune.
+`make capacity-removals`, a run of its own. {
+        circumstances(found["taken_at"], found["machine"], found)
+    }
+One `DELETE` of {many:,} of {found["events"]:,} events took {found["delete_seconds"]} s,
+{found["trigger_seconds"]} of them to log the removals, which took
+{found["log_bytes"] / many:.0f} bytes each on disk, {found["wal_bytes"] / many:.0f} of
+write-ahead log and {found["temp_bytes"] / many:.0f} of temporary files. A sync takes on a
+million removals. These were more, so the mirror was given up and built from what is left (cause:
+{", ".join(built)}; removals followed one by one: {found["followed"]:,}). From the commit it took {
+        found["back_seconds"]
+    } s to its next exact
+answer, and {found["pruned_seconds"]} s until the log of removals was gone
+({len(found["prunings"])} transactions). The process had {memory["ready"]} MB before and
+{memory["most"]} at most. A sender wrote {sent["events"]:,} events meanwhile, and waited
+{sent["longest_ms"] / 1000:.2f} s at most.
+
+{table(["asked", "answered by", "answers", "median, s", "longest, s"], rows)}
+Every answer was one that SQL gives: of before until the commit, of after from then on.
 """

@@ -5,23 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from analytics.mirror.keeper import Keeper
-from analytics.mirror.plan import Plan
+from analytics.mirror.plan import Listener, Plan
 from app.local.servers import ServerUrls
 
 _POLL_SECONDS = 0.01
 
 
 @contextmanager
-def ready_mirror(folder: Path, urls: ServerUrls) -> Iterator[Keeper]:
+def ready_mirror(
+    folder: Path, urls: ServerUrls, listener: Listener | None = None
+) -> Iterator[Keeper]:
     """A keeper with every default, whose mirror lies below `folder`; built if there is none.
+
+    `listener` hears what the keeper does.
 
     Raises:
         RuntimeError: a build failed; a measurement can't wait for the next try.
     """
-    keeper = Keeper(Plan(folder, urls.reader, urls.writer))
+    plan = Plan(folder, urls.reader, urls.writer)
+    keeper = Keeper(plan if listener is None else replace(plan, listener=listener))
     keeper.start()
     try:
         while keeper.status.cause is not None:

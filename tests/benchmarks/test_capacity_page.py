@@ -1,4 +1,4 @@
-"""docs/capacity.md says what the published run found, and both runs still go."""
+"""docs/capacity.md says what the published run found, and every run still goes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from typing import Any
 import orjson
 import pytest
 
-from benchmarks.capacity.page import PAGE, PUBLISHED, memory_slope, page
+from benchmarks.capacity.asked import Asked, wrong
+from benchmarks.capacity.page import (
+    PAGE,
+    PUBLISHED,
+    PUBLISHED_REMOVALS,
+    memory_slope,
+    page,
+    removals_part,
+)
 from benchmarks.soak.samples import growing, growth
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +36,30 @@ def samples(*values: float) -> list[dict[str, Any]]:
 
 
 def test_the_page_is_that_of_the_published_run() -> None:
-    assert PAGE.read_text() == page(orjson.loads(PUBLISHED.read_bytes()))
+    runs = [orjson.loads(each.read_bytes()) for each in (PUBLISHED, PUBLISHED_REMOVALS)]
+    assert PAGE.read_text() == page(*runs)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "rows", "right"),
+    [
+        (1, 2, "all", True),
+        (1, 2, "few", False),
+        (1, 4, "few", True),
+        (4, 8, "all", True),
+        (4, 8, "none of both", False),
+        (7, 8, "few", True),
+        (7, 8, "all", False),
+        (7, 8, None, True),
+    ],
+)
+def test_an_answer_must_be_that_of_its_time(
+    began: float, ended: float, rows: str | None, right: bool
+) -> None:
+    """The removal runs from 3 to 6; who was given no answer was given no wrong one."""
+    asked = Asked("", "DAU", began, ended, "mirror", rows)
+    removed = {"began": 3.0, "committed": 6.0}
+    assert (wrong([asked], removed, {"DAU": "all"}, {"DAU": "few"}) == []) is right
 
 
 @pytest.mark.parametrize(
@@ -57,13 +88,14 @@ def test_memory_by_the_million_is_a_straight_line() -> None:
     ("module", "given"),
     [
         ("capacity", {"BENCHMARK_EVENTS": "8000", "BENCHMARK_PATIENCE": "0"}),
+        ("capacity removals", {"BENCHMARK_EVENTS": "8000", "BENCHMARK_PATIENCE": "0"}),
         ("soak", {"SOAK_MINUTES": "0.5"}),
     ],
 )
-def test_both_run_on_a_little(module: str, given: dict[str, str], tmp_path: Path) -> None:
+def test_all_run_on_a_little(module: str, given: dict[str, str], tmp_path: Path) -> None:
     kept = tmp_path / "result.json"
     run = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}"],
+        [sys.executable, "-m", *f"benchmarks.{module}".split()],
         cwd=ROOT,
         env={**os.environ, **given, "BENCHMARK_RESULT": str(kept), "SOAK_RESULT": str(kept)},
         capture_output=True,
@@ -74,4 +106,7 @@ def test_both_run_on_a_little(module: str, given: dict[str, str], tmp_path: Path
     assert not result.get("failures"), result["failures"]
     if module == "capacity":
         assert run.returncode == 0, run.stderr
-        assert run.stdout == page(result)
+        assert run.stdout == page(result, orjson.loads(PUBLISHED_REMOVALS.read_bytes()))
+    if module == "capacity removals":
+        assert run.returncode == 0, run.stderr
+        assert run.stdout == removals_part(result)
