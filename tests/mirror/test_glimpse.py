@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -114,16 +115,23 @@ def test_a_sync_behind_the_look_changes_no_answer(
     exact()
     question = WINDOW.questions(SHOP)[0]
     expected: list[Any] = []
+    synced, glimpse = Event(), Store.glimpse
     with ExitStack() as stack, closing(PostgresEngine(mirror.database.reader)) as postgres:
 
-        def look_before_a_sync(*arguments: Any) -> Any:
-            seen = stack.enter_context(look(*arguments))
+        def look_before_a_sync(*arguments: Any, **named: Any) -> Any:
+            seen = stack.enter_context(look(*arguments, **named))
             expected.append(postgres.answer(question).rows)
             insert(writer, user=f"user {len(expected)}")
             mirror.sync()
+            synced.set()
             return nullcontext(seen)
 
+        def glimpse_behind_it(*arguments: Any) -> Any:
+            assert synced.wait(30)
+            return glimpse(*arguments)
+
         monkeypatch.setattr("analytics.engines.mirrored.look", look_before_a_sync)
+        monkeypatch.setattr(Store, "glimpse", glimpse_behind_it)
         assert mirror.engine.answer(question).rows == expected[-1]
 
 

@@ -253,9 +253,9 @@ def test_sync_between_a_questions_file_and_its_look_changes_no_answer(
 
 
 def _first(act: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
-    def act_and_call(*arguments: Any) -> Any:
+    def act_and_call(*arguments: Any, **named: Any) -> Any:
         act()
-        return function(*arguments)
+        return function(*arguments, **named)
 
     return act_and_call
 

@@ -125,12 +125,12 @@ def test_a_question_that_is_overtaken_is_asked_again(
     monkeypatch.setattr("analytics.mirror.sync.LARGE", 1)
     looks: list[Any] = []
 
-    def look_beside_a_sync(*arguments: Any) -> Any:
+    def look_beside_a_sync(*arguments: Any, **named: Any) -> Any:
         looks.append(arguments)
         if len(looks) == 1:
             insert(writer, user="bob")
             mirror.sync()
-        return look(*arguments)
+        return look(*arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr("analytics.engines.mirrored.look", look_beside_a_sync)
