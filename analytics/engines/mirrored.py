@@ -197,7 +197,11 @@ class MirrorEngine:
     ) -> Iterator[tuple[Cursor, Seen]]:
         """A cursor that sees the file in one state, and what the question sees."""
         store, project_id = self._keeper.store(), question.project.id
-        with self._explained(store), store.reading(self._timeout) as (cursor, state):
+        with (
+            self._explained(store),
+            store.courtesy.asked(),
+            store.reading(self._timeout) as (cursor, state),
+        ):
             known = store.known or Known(state)
             # Of another state it is nobody's to know: what is left in it is for nobody.
             projects = known.projects if known.state is state else {}

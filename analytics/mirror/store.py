@@ -28,6 +28,7 @@ from analytics.duck import (
     written,
 )
 from analytics.errors import DeadlineExceeded, gist
+from analytics.mirror.courtesy import Courtesy
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History
 from analytics.mirror.layout import FORMAT, LAYOUT
@@ -91,12 +92,12 @@ class Store:
     def __init__(self, path: Path, database: duckdb.DuckDBPyConnection, spill: Path) -> None:
         """Takes a database just opened; `open` and `create` make one."""
         self.path = path
+        self.courtesy = Courtesy()
         self._database = database
         self._spill = spill
         self._inode = path.stat().st_ino
         self._lock = Lock()
-        self._users = 0
-        self._closing = False
+        self._users, self._closing = 0, False
         self._commits = _Commits()
         self._large_commit = Lock()
         self._large_commits = 0

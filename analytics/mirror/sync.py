@@ -14,16 +14,18 @@ finds in the log removes exactly one event of the file, and sums may be used ins
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from time import perf_counter
+from functools import partial
+from time import monotonic, perf_counter
 from typing import Final
 from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 
-from analytics.mirror import calendars, changes, lease, rollups
+from analytics.mirror import calendars, changes, courtesy, lease, rollups
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import SCHEMA, Connection, read
@@ -140,6 +142,8 @@ class Syncer:
             psycopg.Error: what Postgres says; the file is as it was.
         """
         started = perf_counter()
+        give_way = partial(self._store.courtesy.give_way, monotonic() + courtesy.SECONDS)
+        give_way()
         self._store.require_present()
         with self._store.reading(TIMEOUT) as (cursor, state):
             before = calendars.known(cursor)
@@ -154,7 +158,7 @@ class Syncer:
             state = replace(_advanced(self._sessions, state, found.facts), as_of=as_of)
             large = empty or bool(stale) or rows + removals >= LARGE
             with self._store.writing(large=large) as cursor:
-                user_days = _apply(cursor, before, found)
+                user_days = _apply(cursor, before, found, give_way)
                 _recalculate(cursor, stale, found.facts.xmin)
                 write_state(cursor, state)
         seconds = perf_counter() - started
@@ -247,7 +251,12 @@ def _stale(before: dict[int, Calendar], found: _Read) -> dict[int, Calendar]:
     }
 
 
-def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
+def _apply(
+    cursor: Cursor,
+    known: dict[int, Calendar],
+    found: _Read,
+    give_way: Callable[[], None],
+) -> int:
     """Events first, then every count that they change; how many rows user_days got."""
     arrivals = pa.concat_tables([found.arrived, found.doomed])
     tables = (arrivals, found.gone)
@@ -255,10 +264,13 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     of_touched = {each: known.get(each) or found.calendars.get(each, DEFAULT) for each in touched}
     for project_id, calendar in of_touched.items():
         calendars.write(cursor, project_id, calendar, found.facts.xmin)
+    give_way()
     batch = Batch.of(arrivals, found.gone, of_touched)
     known_people = find_people(cursor, batch)
+    give_way()
     _take_out(cursor, found.gone, batch, known_people)
     people = take_in(cursor, arrivals, batch, known_people)
+    give_way()
     days = changes.find_days(cursor, batch, people, GRAINS)
     lacking = known_people.keys < 0
     # Behind the days: whose first one is known needs no pass over the dictionary for it.
@@ -273,6 +285,7 @@ def _apply(cursor: Cursor, known: dict[int, Calendar], found: _Read) -> int:
     with registered(cursor, **{name: each for name, each in changed.items() if len(each)}):
         for step, name in _UPDATES.items():
             if len(changed[name]):
+                give_way()
                 cursor.execute(statement("sync", step))
     return len(changed["user_day_changes"])
 
