@@ -152,12 +152,12 @@ def _state_committed_first(patch: Patch) -> None:
     apply, write_state = sync._apply, sync.write_state
     states: list[Any] = []
 
-    def both(cursor: Any, known: Any, found: Any) -> int:
+    def both(cursor: Any, known: Any, found: Any, give_way: Any) -> int:
         with_state = replace(states[-1], horizon=found.facts.xmin)
         write_state(cursor, with_state)
         cursor.execute("commit")
         cursor.execute("begin")
-        return apply(cursor, known, found)
+        return apply(cursor, known, found, give_way)
 
     advanced = sync._advanced
 

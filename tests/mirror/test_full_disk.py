@@ -96,7 +96,7 @@ def test_build_without_room_leaves_nothing_behind(
 def test_question_without_room_to_spill_is_told_and_changes_nothing(
     mirror: HandKept, connect: Write
 ) -> None:
-    fill(connect, 40_000)
+    fill(connect, 120_000)
     mirror.open_or_build()
     mirror.close()
     limits = DuckLimits(threads=1, memory_megabytes=8)
