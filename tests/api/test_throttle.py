@@ -191,7 +191,8 @@ def test_questions_are_charged_by_what_they_cost(
         refused = client.get(QUESTION, headers=one.read)
         assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
         assert "STATS_RATE_LIMIT allows this key 12 points" in refused.json()["detail"]
-        assert refused.headers["retry-after"] == "5"
+        # Five seconds a point, less what went by since.
+        assert 1 <= int(refused.headers["retry-after"]) <= 5
         assert refused.headers["ratelimit-policy"] == '"stats";q=12;w=60'
         assert client.get(QUESTION, headers=other.read).status_code == 200
 
