@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from analytics.engines.mirrored import MirrorEngine
 from analytics.mirror.keeper import Keeper
@@ -18,10 +19,17 @@ from analytics.sql import statement
 
 
 class _Asked:
-    """A connection that answers the question by SQL before its transaction ends."""
+    """A connection that answers the question by SQL before its transaction ends.
+
+    A look that wants numbers alone sends the end along with its statements: that is put off.
+    """
 
     def __init__(self, connection: psycopg.Connection[Any], witness: Witness) -> None:
         self._connection, self._witness = connection, witness
+
+    def execute(self, query: sql.Composed) -> psycopg.Cursor[Any]:
+        text = query.as_string(self._connection)
+        return self._connection.execute(text.removesuffix("rollback"))  # type: ignore[arg-type]
 
     def rollback(self) -> None:
         try:
@@ -49,13 +57,14 @@ class Witness:
     def __init__(self, keeper: Keeper, pause: float = 0.0) -> None:
         self._keeper, self._pause = keeper, pause
         self._question: Question[Any] | None = None
-        self._rows: tuple[Any, ...] = ()
+        self._rows: tuple[Any, ...] | None = None
         self._engine = MirrorEngine(self)  # type: ignore[arg-type]  # all that engines ask of one
 
     def both(self, question: Question[Any]) -> tuple[Any, tuple[Any, ...]]:
         """The mirror's answer, and the rows that SQL gives in the same snapshot."""
-        self._question = question
+        self._question, self._rows = question, None
         answer = self._engine.answer(question)
+        assert self._rows is not None, "SQL was not asked in any snapshot"
         return answer, self._rows
 
     def ask(self, connection: psycopg.Connection[Any]) -> None:
@@ -63,8 +72,8 @@ class Witness:
         if connection.info.transaction_status is not psycopg.pq.TransactionStatus.INTRANS:
             return
         assert self._question is not None
-        sql = statement("postgres", self._question.name)
-        found = connection.execute(sql, self._question.parameters(), prepare=False).fetchall()
+        query = statement("postgres", self._question.name)
+        found = connection.execute(query, self._question.parameters(), prepare=False).fetchall()
         self._rows = self._question.rows(found)
 
     @property

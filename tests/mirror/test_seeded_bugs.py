@@ -95,15 +95,22 @@ _FIXTURES = tuple(
 )
 
 
-def _run(test: Callable[..., None], request: pytest.FixtureRequest, patch: Any) -> None:
-    """The test with the fixtures it names, made before the bug is there."""
+def _run(test: Callable[..., None], request: pytest.FixtureRequest, bug: str) -> None:
+    """The test with the fixtures it names, made before the bug is there and ended after it.
+
+    Both patch by the one fixture: it may be the same that they patch, and the last goes first.
+    """
     names = inspect.signature(test).parameters
     values = {
         name: _ARGUMENTS[name] if name in _ARGUMENTS else request.getfixturevalue(name)
         for name in names
     }
-    patch()
-    test(**values)
+    patch = request.getfixturevalue("monkeypatch")
+    try:
+        BUGS[bug](patch)
+        test(**values)
+    finally:
+        patch.undo()
 
 
 @pytest.fixture
@@ -118,8 +125,8 @@ other_database = history.other_database
 def test_bug_is_caught(bug: str, request: pytest.FixtureRequest) -> None:
     # What a test says where it fails, or a refusal in the place of an answer.
     failures = (AssertionError, pytest.fail.Exception, MirrorUnavailable)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(failures):
-        _run(CAUGHT_BY[bug], request, lambda: BUGS[bug](patch))
+    with pytest.raises(failures):
+        _run(CAUGHT_BY[bug], request, bug)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +135,7 @@ def test_bug_is_caught(bug: str, request: pytest.FixtureRequest) -> None:
 def test_guard_that_another_covers_can_go(
     bug: str, test: Callable[..., None], request: pytest.FixtureRequest
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        _run(test, request, lambda: BUGS[bug](patch))
+    _run(test, request, bug)
 
 
 def test_two_scans_of_postgres_in_one_statement_show_in_the_plan(mirror: HandKept) -> None:
