@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from analytics.mirror.calendars import Calendar, of_project
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.look import TailTooLong, look
+from analytics.mirror.looks import Looks
 from analytics.mirror.plan import age
 from analytics.mirror.store import Cursor, Known, Store
 from analytics.questions.question import Question, Value
@@ -77,7 +77,7 @@ class MirrorEngine:
         self._keeper = keeper
         self._timeout = timeout
         self._tracer = tracer
-        self._lookers = ThreadPoolExecutor(thread_name_prefix="tidemark-look")
+        self._looks = Looks(keeper.sessions, timeout)
 
     def answer(
         self, question: Question[RowT_co], freshness: Freshness = Freshness.EXACT
@@ -105,7 +105,8 @@ class MirrorEngine:
         last = last_seen(known, project_id)
         if known and last:
             with self._explained(store):
-                return self._meta(self._glance(last, project_id), ROLLUP, started)
+                above = self._looks.soon(known.state, project_id).result()
+                return self._meta(last.with_look(above), ROLLUP, started)
         with self._seeing(question, Freshness.EXACT) as (_, seen):
             return self._meta(seen, ROLLUP, started)
 
@@ -126,7 +127,7 @@ class MirrorEngine:
 
     def close(self) -> None:
         """See `Engine.close`; the keeper stays open."""
-        self._lookers.shutdown()
+        self._looks.close()
 
     def _answer_in_the_end(
         self, question: Question[RowT_co], freshness: Freshness, started: float
@@ -172,24 +173,18 @@ class MirrorEngine:
         compiled = _compiled(question, seen.calendar)
         with self._explained(store):
             exact = freshness is Freshness.EXACT
-            looking = self._lookers.submit(self._glance, seen, project_id) if exact else None
+            looking = self._looks.soon(known.state, project_id) if exact else None
             found = self._traced(
                 compiled, lambda: store.glimpse(known, compiled.written, self._timeout)
             )
             if found is None:
                 return None
-            seen = looking.result() if looking else seen.with_look(None)
+            seen = seen.with_look(looking.result() if looking else None)
             if seen.has_changes:
                 known.projects[project_id] = seen
                 return None
             meta = self._meta(seen, compiled.reason, started)
         return Answer(question.rows(found), meta)
-
-    def _glance(self, seen: Seen, project_id: int) -> Seen:
-        """The same, with how much lies above the tidemark in Postgres now."""
-        sessions, timeout = self._keeper.sessions, self._timeout
-        with look(sessions, seen.state, project_id, timeout, numbers_alone=True) as above:
-            return seen.with_look(above)
 
     @contextmanager
     def _seeing(

@@ -19,6 +19,7 @@ from analytics.engines.seen import first_seen
 from analytics.mirror import build, changes, history, look, sync
 from analytics.mirror.columns import SCHEMA
 from analytics.mirror.keeper import Keeper
+from analytics.mirror.looks import Looks
 from analytics.mirror.state import check
 from analytics.mirror.store import Store, registered
 
@@ -179,6 +180,19 @@ def _glimpse_unchecked(patch: Patch) -> None:
     patch.setattr(Store, "glimpse", unchecked)
 
 
+def _look_under_way_shared(patch: Patch) -> None:
+    """Who comes while a look is under way takes that one, though it was begun before."""
+    soon, under_way = Looks.soon, dict[Any, Any]()
+
+    def joined(self: Looks, state: Any, project_id: int) -> Any:
+        found = under_way.get((state, project_id))
+        if found is None or found.done():
+            found = under_way[state, project_id] = soon(self, state, project_id)
+        return found
+
+    patch.setattr(Looks, "soon", joined)
+
+
 def _state_kept(patch: Patch) -> None:
     """What the file said of itself at first is believed for ever."""
     read, first = Store._seen_state, dict[Any, Any]()
@@ -240,6 +254,7 @@ BUGS: dict[str, Bug] = {
     "no lock before the snapshot": _no_lock,
     "state is read after the look": _state_read_after_the_look,
     "a glimpse of the file is not checked": _glimpse_unchecked,
+    "a look under way is shared": _look_under_way_shared,
     "the state is not read again after a commit": _state_kept,
     "what was found above the tidemark is kept": _changes_kept,
     "counts are not checked": _counts_not_checked,

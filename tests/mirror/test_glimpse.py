@@ -130,7 +130,8 @@ def test_a_sync_behind_the_look_changes_no_answer(
             assert synced.wait(30)
             return glimpse(*arguments)
 
-        monkeypatch.setattr("analytics.engines.mirrored.look", look_before_a_sync)
+        for module in ("analytics.engines.mirrored", "analytics.mirror.looks"):
+            monkeypatch.setattr(f"{module}.look", look_before_a_sync)
         monkeypatch.setattr(Store, "glimpse", glimpse_behind_it)
         assert mirror.engine.answer(question).rows == expected[-1]
 

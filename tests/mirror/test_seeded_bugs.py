@@ -21,6 +21,7 @@ from tests.mirror import test_erasure as erasure
 from tests.mirror import test_glimpse as glimpse
 from tests.mirror import test_history as history
 from tests.mirror import test_history_of_writes as writes
+from tests.mirror import test_looks as shared
 from tests.mirror.conftest import SHOP, WINDOW
 from tests.mirror.hand_kept import HandKept
 from tests.mirror.seeded_bugs import BUGS, in_sql
@@ -67,6 +68,7 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
         history.test_sync_between_a_questions_file_and_its_look_changes_no_answer
     ),
     "a glimpse of the file is not checked": (glimpse.test_a_sync_behind_the_look_changes_no_answer),
+    "a look under way is shared": shared.test_who_asks_during_a_look_shares_the_next,
     "the state is not read again after a commit": LATE,
     "what was found above the tidemark is kept": (
         glimpse.test_what_lies_above_is_looked_up_once_and_again_when_it_has_changed
@@ -118,6 +120,7 @@ def dump(database: Any, tmp_path: Path) -> Callable[[], Path]:
     return history.dumper(database, tmp_path)
 
 
+looks = shared.looks
 other_database = history.other_database
 
 
