@@ -36,13 +36,13 @@ GRACE: Final = timedelta(seconds=5)
 class Sessions:
     """Connections to one database, in autocommit, made when needed."""
 
-    def __init__(self, url: str, application_name: str) -> None:
-        """Takes a libpq URL; nothing connects yet."""
+    def __init__(self, url: str, application_name: str, kept: int = KEPT) -> None:
+        """Takes a libpq URL, and how many connections at rest to keep; nothing connects yet."""
         self._conninfo = make_conninfo("", **connection_parameters(url, application_name))
         self._idle: list[Connection] = []
         self._used: set[Connection] = set()
         self._lock = Lock()
-        self._kept = KEPT
+        self._kept = kept
 
     @contextmanager
     def connection(self, limit: timedelta | None = None) -> Iterator[Connection]:

@@ -120,6 +120,7 @@ def keeper_of(settings: Settings, servers: Servers, metrics: MirrorMetrics) -> K
             writer=servers.writer,
             limits=duck_limits(settings),
             listener=metrics,
+            asked_at_once=settings.questions_at_once,
         )
     )
 

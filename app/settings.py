@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         default=10 * 1024, ge=0, description="What one DuckDB database may spill to disk, in MiB."
     )
     questions_at_once: int = Field(
-        default=4, ge=1, description="How many questions are answered at the same time."
+        default=8, ge=1, description="How many questions are answered at the same time."
     )
     questions_waiting: int = Field(
         default=64, ge=0, description="How many more may wait; past that they are refused with 503."

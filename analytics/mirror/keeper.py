@@ -48,7 +48,7 @@ class Keeper:
         """Nothing is opened before `start`."""
         self.status = Status()
         self._plan = plan
-        self._sessions = Sessions(plan.reader, APPLICATION)
+        self._sessions = Sessions(plan.reader, APPLICATION, plan.asked_at_once)
         self._turn = Lock()
         self._over, self._wake = Event(), Event()
         self._home: MirrorHome | None = None

@@ -10,6 +10,7 @@ from typing import Protocol
 from analytics.duck import DuckLimits
 from analytics.mirror.build import Progress
 from analytics.mirror.sync import Synced
+from analytics.sessions import KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Plan:
         limits: what DuckDB may use.
         pace: how often.
         listener: hears what happens.
+        asked_at_once: by how many, who each need a connection where something lies above.
     """
 
     folder: Path
@@ -86,6 +88,7 @@ class Plan:
     limits: DuckLimits = field(default_factory=DuckLimits)
     pace: Pace = field(default_factory=Pace)
     listener: Listener = field(default_factory=_Deaf)
+    asked_at_once: int = KEPT
 
 
 @dataclass(slots=True)

@@ -106,7 +106,7 @@ def _server(connection: psycopg.Connection) -> Iterator[Finding]:
     if now > 0.8 * most:
         yield note(
             "connections",
-            f"{now} of {most} connections are taken; each worker takes up to 22.",
+            f"{now} of {most} connections are taken; each worker takes up to 30.",
             "raise max_connections, or serve with fewer workers",
         )
 
