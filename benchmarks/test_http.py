@@ -190,7 +190,7 @@ def test_events(
         )
 
 
-@pytest.mark.parametrize("mirror", [False, True], ids=["no mirror", "mirror"])
+@pytest.mark.parametrize("mirror", [False, True], ids=["no-mirror", "mirror"])
 def test_memory_of_a_long_body(
     mirror: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ ROWS = 300_000
 TIDEMARK = str(Path(sys.executable).parent / "tidemark")
 
 
-@pytest.fixture(params=["csv", "parquet", "ndjson"])
+@pytest.fixture
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     table = pa.table(
         {
@@ -50,7 +50,16 @@ def stored(database: Database) -> int:
     return int(count)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("file", "number"),
+    [
+        ("csv", signal.SIGINT),
+        ("parquet", signal.SIGINT),
+        ("ndjson", signal.SIGINT),
+        ("csv", signal.SIGKILL),
+    ],
+    indirect=["file"],
+)
 def test_interrupted_import_leaves_whole_batches_and_runs_again(
     tidemark: Tidemark, database: Database, file: Path, number: signal.Signals
 ) -> None:
