@@ -50,8 +50,9 @@ figures wrong.
 """
 _HTTP: Final = """\
 Daily active users of 96 to 120 days by `GET /api/stats/dau`, through the whole stack: key, limits,
-validation, the mirror, JSON. The client works on the same cores. No two requests of a load are the
-same; every body was compared ([test_http_stats.py](../benchmarks/test_http_stats.py)).
+validation, the mirror, JSON. One process of `tidemark serve`, or two, and the client work on the
+same cores. No two requests of a load are the same; every body was compared
+([test_http_stats.py](../benchmarks/test_http_stats.py)).
 """
 _LOADING: Final = """\
 The second column is how many events were loaded. The last one compares a file with a bare COPY of

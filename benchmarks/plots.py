@@ -72,7 +72,10 @@ def http_plot(loads: list[dict[str, Any]]) -> alt.HConcatChart:
     lines = alt.Chart(alt.InlineData(loads)).encode(
         x=alt.X("clients:O", title="clients at once", axis=alt.Axis(labelAngle=0)),
         color=alt.Color(
-            "kind:N", title=None, sort=kinds, scale=alt.Scale(range=[GREEN, BROWN, GREY])
+            "kind:N",
+            title=None,
+            sort=kinds,
+            scale=alt.Scale(range=[GREEN, BROWN, GREY, COLOURS[2]]),
         ),
     )
     rate = lines.mark_line(point=True).encode(

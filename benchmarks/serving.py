@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -74,6 +74,13 @@ def serving(*, mirror: bool = True) -> Iterator[Serving]:
             yield Serving(port, process.pid, urls, project_id, key, read_key, environment)
 
 
+@contextmanager
+def serving_too(server: Serving, workers: int) -> Iterator[Serving]:
+    """Another server over the same database, with so many processes."""
+    with _process(server.environment, "--workers", str(workers)) as (process, port):
+        yield replace(server, port=port, pid=process.pid)
+
+
 async def _project_and_keys(connection: AsyncConnection) -> tuple[ProjectId, str, str]:
     project = await projects.create(connection, PROJECT, "UTC", WeekStart.MONDAY)
     ingest = await keys.create(connection, project.id, Scope.INGEST)
@@ -94,9 +101,11 @@ def _environment(urls: ServerUrls, mirror: bool) -> dict[str, str]:
 
 
 @contextmanager
-def _process(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def _process(
+    environment: dict[str, str], *options: str
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     with subprocess.Popen(  # noqa: S603 - our own command
-        [TIDEMARK, "serve", "--port", "0"],
+        [TIDEMARK, "serve", "--port", "0", *options],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,

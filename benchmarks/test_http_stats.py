@@ -1,10 +1,10 @@
 """Questions over HTTP, by one, eight and sixty-four clients at once.
 
 Question: how long does a caller wait for daily active users, and how many such requests a second
-does one server process answer?
+does one server process answer, and do two?
 Hypothesis: one client waits less than 10 ms for an exact answer; with more, one Python process is
-what binds, so requests a second stay and waits grow with the clients. freshness=mirror saves the
-look at Postgres, a 304 saves the question.
+what binds, so requests a second stay and waits grow with the clients. A second process takes what
+it leaves of the cores. freshness=mirror saves the look at Postgres, a 304 saves the question.
 Control: the whole stack: key, limits, validation, the mirror, JSON. No request asks what another
 one of its load asks (ranges of 96 to 120 days), so nothing is answered for two. Every body of every
 load is compared with what was answered before, and that, for some, with SQL's. One round to warm
@@ -33,12 +33,18 @@ from benchmarks.asking_http import Answered, Asker
 from benchmarks.conftest import SIZE
 from benchmarks.generate import DAYS, FIRST_DAY, measured_events
 from benchmarks.load import copy_in
-from benchmarks.serving import Serving, serving
+from benchmarks.serving import Serving, serving, serving_too
 
 REQUESTS, STARTS = min(120, max(20, SIZE // 50)), 20
 ROUNDS = 5
 COMPARED_WITH_SQL = 5
+CONNECTIONS = 20
+"""So many one after the other come to both of two processes."""
 KINDS = ("exact", "freshness=mirror", "304")
+CASES = [
+    *((kind, clients, 1) for kind in KINDS for clients in (1, 8, 64)),
+    *(("exact", clients, 2) for clients in (8, 64)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,16 @@ def server() -> Iterator[Serving]:
             connection.execute("vacuum (analyze) events")
         with closing(Asker(found)) as asker:
             asker.until_mirrored(paths()[0])
+        yield found
+
+
+@pytest.fixture(scope="module")
+def pair(server: Serving) -> Iterator[Serving]:
+    """Two processes over the same database, each with a mirror that has all events."""
+    with serving_too(server, workers=2) as found:
+        for _ in range(CONNECTIONS):
+            with closing(Asker(found)) as asker:
+                asker.until_mirrored(paths()[0])
         yield found
 
 
@@ -74,15 +90,16 @@ def paths() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("clients", [1, 8, 64])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "clients", "processes"), CASES)
 def test_http_stats(
     benchmark: BenchmarkFixture,
-    server: Serving,
+    request: pytest.FixtureRequest,
     answers: Mapping[str, Answered],
     kind: str,
     clients: int,
+    processes: int,
 ) -> None:
+    server: Serving = request.getfixturevalue("server" if processes == 1 else "pair")
     requests = [ready(path, kind, server, answered) for path, answered in answers.items()]
     loads: list[wire.Load] = []
 
@@ -97,7 +114,8 @@ def test_http_stats(
         assert Counter(reply_body(reply, kind) for reply in each.replies) == expected(answers, kind)
     timed = loads[-ROUNDS:]
     waits = sorted(wait * 1e3 for each in timed for wait in each.latencies)
-    benchmark.extra_info |= {"about": "http", "size": SIZE, "kind": kind, "clients": clients}
+    named = kind if processes == 1 else f"{kind}, {processes} processes"
+    benchmark.extra_info |= {"about": "http", "size": SIZE, "kind": named, "clients": clients}
     benchmark.extra_info |= {
         "p50_ms": waits[len(waits) // 2],
         "p99_ms": waits[len(waits) * 99 // 100],

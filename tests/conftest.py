@@ -23,8 +23,11 @@ from app.local.roles import OWNER
 from app.local.servers import ServerOptions, ServerUrls, local_servers
 from tests.given_servers import given, given_servers, new_name
 
-# Prepared transactions stay open however their session ends, which mirrors have to live with.
-OPTIONS = ServerOptions(durable=False, settings={"max_prepared_transactions": "20"})
+# Prepared transactions stay open however their session ends, which mirrors have to live with. And
+# tests log in thousands of times: with 4,096 iterations that takes a twentieth of all their time.
+OPTIONS = ServerOptions(
+    durable=False, settings={"max_prepared_transactions": "20", "scram_iterations": "1"}
+)
 
 # What is imported and collected stays until the end: looking through it again and again for
 # garbage takes a third of a collection's time.
@@ -49,6 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """From here on garbage is collected, of what the tests make."""
     gc.freeze()
+    gc.set_threshold(10_000)
     gc.enable()
 
 

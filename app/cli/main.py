@@ -7,10 +7,13 @@ interrupted.
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from typer.main import get_command
 
 from analytics.errors import TidemarkError
 from app import logs, wrong_settings
@@ -71,7 +74,7 @@ def run() -> None:
     """The entry point: runs the command and exits."""
     try:
         with stop_on_signals():
-            code = app(prog_name="tidemark", standalone_mode=False)
+            code = _command()(prog_name="tidemark", standalone_mode=False)
     except typer.TyperException as error:
         code = _say(error.format_message(), error.exit_code)
     except TidemarkError as error:
@@ -85,6 +88,12 @@ def run() -> None:
         sys.stderr.close()
         code = FAILURE
     sys.exit(code)
+
+
+@cache
+def _command() -> Callable[..., Any]:
+    """All commands, put together once a process."""
+    return get_command(app)
 
 
 def _say(message: str, code: int) -> int:
