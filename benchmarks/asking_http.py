@@ -47,20 +47,20 @@ class Asker:
             return f"{response.status} {body.decode()}"
         return Answered(response.getheader("Tidemark-Engine"), response.getheader("ETag"), body)
 
-    def until_mirrored(self, path: str) -> bytes:
-        """Waits until the mirror alone gives the answer that SQL gives, which is returned.
+    def until_mirrored(self, path: str, expected: bytes | None = None) -> bytes:
+        """Waits until the mirror alone gives the answer expected, which is returned; else SQL's.
 
         Raises:
             TimeoutError: it doesn't in two minutes.
         """
-        expected = self.ask(f"{path}&engine=postgres").body
+        expected = expected or self.ask(f"{path}&engine=postgres").body
         end = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < end:
             answered = self.tried(f"{path}&engine=mirror&freshness=mirror")
             if isinstance(answered, Answered) and answered.body == expected:
                 return expected
             time.sleep(0.05)
-        raise TimeoutError(f"the mirror does not answer {path} as SQL does: {answered}")
+        raise TimeoutError(f"the mirror does not answer {path} as it should: {answered}")
 
     def close(self) -> None:
         """Close the connection."""

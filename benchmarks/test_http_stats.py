@@ -60,12 +60,12 @@ def server() -> Iterator[Serving]:
 
 
 @pytest.fixture(scope="module")
-def pair(server: Serving) -> Iterator[Serving]:
+def pair(server: Serving, answers: Mapping[str, Answered]) -> Iterator[Serving]:
     """Two processes over the same database, each with a mirror that has all events."""
     with serving_too(server, workers=2) as found:
         for _ in range(CONNECTIONS):
             with closing(Asker(found)) as asker:
-                asker.until_mirrored(paths()[0])
+                asker.until_mirrored(paths()[0], answers[paths()[0]].body)
         yield found
 
 
