@@ -47,7 +47,7 @@ test-all: $(VENV)/.dev  ## Run both at once, which takes less than one after the
 	$(BIN)/python -m pytest -m "not exhaustive and not (slow and faults)"
 
 faults: $(VENV)/.dev  ## Stop, kill and put back whole servers under load; prints how long recovery took
-	$(BIN)/python -m pytest -n 0 -m faults tests/faults tests/cli/test_workers.py --no-header
+	$(BIN)/python -m pytest -n 0 -m faults tests/faults tests/cli/test_workers.py tests/cli/test_upgrade.py --no-header
 
 test-servers: $(VENV)/.dev  ## Run what depends on servers' versions on Debian's Postgres 15 and Redis 7, installed as root if missing
 	.ci/with-debian-servers $(BIN)/python -m pytest $(SERVER_TESTS) $(NOT_SERVERS)

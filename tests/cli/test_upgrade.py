@@ -30,7 +30,7 @@ from tests.conftest import Database
 from tests.faults.service import Headers, Reply, Service
 from tests.faults.traffic import QUESTIONS, TOTAL, Traffic, events
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(300)]
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("app", "analytics", "ingest", "migrations")

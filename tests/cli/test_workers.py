@@ -29,7 +29,7 @@ from tests.cli.steady_load import SteadyLoad
 from tests.cli.test_up import TIDEMARK
 from tests.conftest import Database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 TOKEN = "for-the-metrics-of-this-test"
 
@@ -130,7 +130,6 @@ def renewals(group: Group) -> int:
     return group.log.read_text().count("worker.renewed")
 
 
-@pytest.mark.faults
 def test_rolling_restart_under_load_fails_no_request(start: Start, database: Database) -> None:
     group = start(2)
     until_ready(group)
@@ -215,7 +214,6 @@ def test_stop_says_so_and_finishes_what_it_has_begun(start: Start, database: Dat
         assert connection.execute("select count(*) from events").fetchone() == (20,)
 
 
-@pytest.mark.faults
 def test_stop_rolls_back_a_load_that_does_not_end(start: Start, database: Database) -> None:
     group = start(1)
     until_ready(group)
