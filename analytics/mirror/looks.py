@@ -43,7 +43,13 @@ class Looks:
                 self._next[asked] = shared
                 return shared
             self._next[asked] = None
-        self._threads.submit(self._run, asked, found)
+        try:
+            self._threads.submit(self._run, asked, found)
+        except RuntimeError as error:
+            # No thread is to be had. One there was already may have taken it even so.
+            if found.cancel():
+                self._give_up(asked, error)
+                raise
         return found
 
     def close(self) -> None:
@@ -53,14 +59,25 @@ class Looks:
     def _run(self, asked: _Asked, found: Future[Look]) -> None:
         """Look, and again for those who came meanwhile, until nobody waits."""
         following: Future[Look] | None = found
-        while following:
-            self._look(asked, following)
-            with self._lock:
-                following = self._next[asked]
-                if following:
-                    self._next[asked] = None
-                else:
-                    del self._next[asked]
+        try:
+            while following and following.set_running_or_notify_cancel():
+                self._look(asked, following)
+                with self._lock:
+                    following = self._next[asked]
+                    if following:
+                        self._next[asked] = None
+                    else:
+                        del self._next[asked]
+        except BaseException as error:
+            self._give_up(asked, error)
+            raise
+
+    def _give_up(self, asked: _Asked, error: BaseException) -> None:
+        """Nobody waits for what will never come, and the next to come begins anew."""
+        with self._lock:
+            following = self._next.pop(asked, None)
+        if following:
+            following.set_exception(error)
 
     def _look(self, asked: _Asked, found: Future[Look]) -> None:
         try:

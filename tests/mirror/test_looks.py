@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -79,6 +79,23 @@ def test_another_project_or_state_is_looked_at_by_itself(
         assert begun.wait(PATIENCE)
     held_up.may_end.set()
     assert [each.result(PATIENCE).rows for each in found] == [1, 0, 0]
+
+
+def test_where_no_thread_can_be_started_that_is_said_and_the_next_look_is_taken(
+    mirror: HandKept, looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.open_or_build()
+    state = mirror.state()
+
+    def refused(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refused)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="new thread"):
+                looks.soon(state, SHOP.id)
+    assert looks.soon(state, SHOP.id).result(PATIENCE).rows == 0
 
 
 def test_what_a_look_raises_everybody_hears_who_waits_for_it_and_nobody_later(
