@@ -35,6 +35,9 @@ class Looks:
         """A look that is begun after this call; see `look` for what it raises in the end.
 
         Its snapshot has ended by then, so only its numbers are good.
+
+        Raises:
+            RuntimeError: no thread can be started for it.
         """
         asked, found = (state, project_id), Future[Look]()
         with self._lock:
