@@ -50,11 +50,12 @@ class _Watchdog:
         """Watch it; what to `remove` it by."""
         ends = _Ends(monotonic() + seconds)
         with self._changed:
+            if self._thread is None or not self._thread.is_alive():  # dead for want of memory, say
+                thread = Thread(target=self._run, name="tidemark-deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
             self._works[ends] = work
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="tidemark-deadlines", daemon=True)
-                self._thread.start()
-            elif ends.at < self._wakes:
+            if ends.at < self._wakes:
                 self._changed.notify()
         return ends
 

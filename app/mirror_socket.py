@@ -7,6 +7,7 @@ reach the socket (mode 0700), and whoever can do that could as well replace the 
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Final, TypeAlias
 
 import psycopg
@@ -30,6 +31,8 @@ from analytics.mirror.sync import Synced
 from analytics.mirror.verify import Verified, verify
 from analytics.questions.question import Question
 from analytics.sessions import GRACE
+
+log = logging.getLogger(__name__)
 
 # Which database of which cluster, whatever address it has.
 DATABASE: Final = """/* tidemark which database */
@@ -105,6 +108,8 @@ class ServerUnreachable(Unreachable):
     code = "no_server"
 
 
+# How long nobody is let in where there was no thread or no file handle for the last caller.
+_REST_SECONDS: Final = 0.5
 _METHODS: Final = ("report", "sync", "rebuild", "verify", "answer")
 
 
@@ -114,23 +119,38 @@ def served(keeper: Keeper, engines: Engines) -> Iterator[None]:
     path = keeper.home.socket
     path.unlink(missing_ok=True)
     with _short(path) as address, closing(Listener(address, "AF_UNIX")) as listener:
-        service = Service(keeper, engines)
-        Thread(target=_accept, args=(listener, service), name="mirror-socket", daemon=True).start()
+        service, over = Service(keeper, engines), Event()
+        accepting = (listener, service, over)
+        Thread(target=_accept, args=accepting, name="mirror-socket", daemon=True).start()
         try:
             yield
         finally:
+            over.set()
             # accept() doesn't end when its socket is closed; a last caller does.
             with suppress(OSError), socket.socket(socket.AF_UNIX) as last:
                 last.connect(address)
 
 
-def _accept(listener: Listener, service: Service) -> None:
-    while True:
+def _accept(listener: Listener, service: Service, over: Event) -> None:
+    """Let callers in until it is over, whatever there is a shortage of meanwhile."""
+    while not over.is_set():
         try:
-            connection = listener.accept()
-        except (OSError, EOFError):
-            return
+            _let_in(listener, service)
+        except (OSError, EOFError, MemoryError, RuntimeError) as error:
+            if not over.is_set():
+                why = {"error": type(error).__name__, "why": str(error)}
+                log.warning("mirror.call_refused", extra=why)
+                over.wait(_REST_SECONDS)
+
+
+def _let_in(listener: Listener, service: Service) -> None:
+    """The next caller; one for whom no thread can be started finds the line closed."""
+    connection = listener.accept()
+    try:
         Thread(target=_serve, args=(connection, service), name="mirror-call", daemon=True).start()
+    except (MemoryError, RuntimeError):
+        connection.close()
+        raise
 
 
 def _serve(connection: Connection[Any, Any], service: Service) -> None:

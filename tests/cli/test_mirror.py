@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -124,6 +125,20 @@ def test_server_that_holds_the_mirror_is_asked(
     assert tidemark("mirror", "sync").code == 0
     assert tidemark("mirror", "verify").code == 0
     assert json.loads(tidemark(*asked).out)["data"] == answer["data"]
+
+
+def test_server_that_was_out_of_file_handles_can_be_asked_again(
+    tidemark: Tidemark, server: subprocess.Popen[str], own: Path
+) -> None:
+    until_ready(tidemark)
+    usual = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+    # The kernel has a handle ready for the next caller, and none for the one after.
+    tidemark("mirror", "status")
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, usual)
+    asked = [Path(sys.executable).parent / "tidemark", "mirror", "status"]
+    status = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=20)
+    assert str(server.pid) in status.stdout, status.stderr
 
 
 def test_server_of_another_database_is_not_asked(

@@ -120,7 +120,7 @@ def rebuild(stack: Stack) -> None:
     """As somebody types it into a terminal."""
     environment = {**os.environ, **stack.service.environment}
     command = [TIDEMARK, "mirror", "rebuild"]
-    subprocess.run(command, env=environment, check=False, capture_output=True)
+    subprocess.run(command, env=environment, check=False, capture_output=True, timeout=60)
 
 
 def fill_table(stack: Stack, rows: int, *, users: int) -> None:

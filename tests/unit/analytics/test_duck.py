@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import duckdb
 import pytest
 
-from analytics.deadline import deadline
+from analytics.deadline import _Watchdog, deadline
 from analytics.duck import DuckLimits, lock_down, open_database, quoted, transaction
 
 ENDLESS = (
@@ -57,6 +58,50 @@ def test_deadline_stops_a_query_that_begins_after_it(database: duckdb.DuckDBPyCo
 def test_deadline_not_reached_changes_nothing(database: duckdb.DuckDBPyConnection) -> None:
     with database.cursor() as cursor, deadline(cursor, timedelta(seconds=5)):
         assert cursor.execute("select 1").fetchall() == [(1,)]
+
+
+def test_deadlines_hold_again_after_their_thread_could_not_be_started(
+    database: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("analytics.deadline._WATCHDOG", _Watchdog())
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="new thread"), deadline(database, timedelta(0)):
+            raise AssertionError("nothing may run that nobody watches")
+    with (
+        pytest.raises(duckdb.InterruptException),
+        database.cursor() as cursor,
+        deadline(cursor, timedelta(seconds=0.1)),
+    ):
+        cursor.execute(ENDLESS)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_deadlines_hold_again_after_their_thread_died(
+    database: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OutOfMemory:
+        asked = Event()
+
+        def interrupt(self) -> None:
+            self.asked.set()
+            raise MemoryError
+
+    watchdog = _Watchdog()
+    monkeypatch.setattr("analytics.deadline._WATCHDOG", watchdog)
+    with deadline(OutOfMemory(), timedelta(0)):
+        assert OutOfMemory.asked.wait(5)
+    assert watchdog._thread is not None
+    watchdog._thread.join(5)
+    with (
+        pytest.raises(duckdb.InterruptException),
+        database.cursor() as cursor,
+        deadline(cursor, timedelta(seconds=0.1)),
+    ):
+        cursor.execute(ENDLESS)
 
 
 def test_transaction_ends_though_its_block_fails(database: duckdb.DuckDBPyConnection) -> None:
