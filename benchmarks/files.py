@@ -22,7 +22,7 @@ from analytics.events import ProjectId
 from app.database.pools import sqlalchemy_engine
 from app.database.tables import events as events_table
 from benchmarks.generate import events
-from ingest.commit import committed
+from ingest.commit import Numbers, committed
 from ingest.distinct import distinct_by_id
 from ingest.encode import COPIED_COLUMNS, default_encoder
 from ingest.load import BATCH_ROWS, LoadOptions, load
@@ -90,8 +90,8 @@ def bare_copy(url: str, batches: list[bytes]) -> None:
     asyncio.run(run())
 
 
-def _copying(batch: bytes) -> Callable[[asyncpg.Connection], Any]:
-    async def copy(connection: asyncpg.Connection) -> None:
+def _copying(batch: bytes) -> Callable[[asyncpg.Connection, Numbers], Any]:
+    async def copy(connection: asyncpg.Connection, _: Numbers) -> None:
         await connection.copy_to_table(
             "events", columns=COPIED_COLUMNS, format="binary", source=_Messages(batch)
         )

@@ -2,23 +2,28 @@
 
 Writing again is safe, for the key refuses what is there already. Counting is not: if a commit goes
 unanswered and the work is done again, rows that it wrote would be counted as duplicates. So the
-transaction's number is noted before the commit, and Postgres is asked what became of it. (After a
-failover to a standby the numbers mean something else: there the count may be wrong, never the
-table.)
+number of each transaction is noted before its commit, and the work, done again, is told those that
+had no answer: rows that are there and bear such a number (`events.ingest_xid`) are its own.
+
+`pg_xact_status` would save the second writing, and lose events. A number whose rows never reached
+the disk, or the standby that took over, is given to another transaction later, and is committed
+then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import asyncpg
 
 from analytics.errors import Transient, Unreachable
 
 T = TypeVar("T")
+Numbers: TypeAlias = Sequence[str]
+"""Of transactions, as Postgres writes them: xid8."""
 
 CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Another transaction was in the way; this one was rolled back."""
@@ -42,7 +47,6 @@ ANSWER_SECONDS: Final = 30.0
 _WAITS: Final = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds before each attempt: a restart's time
 _XID: Final = "select pg_current_xact_id()::text"
 _IMPATIENT_XID: Final = "select pg_current_xact_id()::text, set_config('lock_timeout', $1, true)"
-_STATUS: Final = "select pg_xact_status($1::text::xid8)"
 
 
 class ContactLost(Transient):
@@ -54,44 +58,42 @@ class ContactLost(Transient):
 
 async def committed(
     pool: asyncpg.Pool,
-    work: Callable[[asyncpg.Connection], Awaitable[T]],
+    work: Callable[[asyncpg.Connection, Numbers], Awaitable[T]],
     *,
     lock_timeout: str | None = None,
     seconds: float = ANSWER_SECONDS,
 ) -> T:
     """Does the work in a transaction and returns its result once that is committed.
 
-    The work is done again, on a fresh connection, when the transaction is known to have left
-    nothing behind. `lock_timeout` is Postgres's setting of that name, like "500ms"; by default the
-    server's own. After so many `seconds` it is given up, tried again or not.
+    The work is done again, on a fresh connection, when the connection broke or another transaction
+    was in the way. It is given the numbers of those of its transactions that may have been
+    committed nevertheless, mostly none. `lock_timeout` is Postgres's setting of that name, like
+    "500ms"; by default the server's own. After so many `seconds` it is given up, tried again or
+    not.
 
     Raises:
-        ContactLost: It failed again and again, or nobody could say whether it was committed.
+        ContactLost: It failed again and again, or the time was over; it may have been committed.
         asyncpg.LockNotAvailableError: It waited for a lock for longer than `lock_timeout`.
         asyncpg.PostgresError: Postgres refuses the work for another reason.
     """
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds
     failure: Exception | None = None
-    unanswered: tuple[str, T] | None = None
+    unanswered: list[str] = []
     for wait in _WAITS:
         if loop.time() + wait >= ends:
             break
         await asyncio.sleep(wait)
         try:
             async with lent(pool, ends - loop.time()) as connection:
-                if unanswered is not None:
-                    xid, result = unanswered
-                    if await _was_committed(connection, xid):
-                        return result
-                    unanswered = None
                 async with connection.transaction(isolation="read_committed"):
-                    xid = await _number(connection, lock_timeout)
-                    result = await work(connection)
-                    unanswered = (xid, result)
+                    number = await _number(connection, lock_timeout)
+                    # The present one may have the number of an earlier one that left no trace.
+                    result = await work(connection, [each for each in unanswered if each != number])
+                    unanswered.append(number)
                 return result
         except CONFLICTS as error:
-            unanswered, failure = None, error
+            failure = error
         except AWAY as error:
             if isinstance(error, ValueError):  # asyncpg's word for an argument of the wrong type
                 raise
@@ -140,20 +142,7 @@ def _silent(seconds: float) -> Unreachable:
 
 
 async def _number(connection: asyncpg.Connection, lock_timeout: str | None) -> str:
-    """The transaction's own, which Postgres can be asked about later."""
+    """The transaction's own, which each event that it writes will bear."""
     if lock_timeout is None:
         return str(await connection.fetchval(_XID))
     return str(await connection.fetchval(_IMPATIENT_XID, lock_timeout))
-
-
-async def _was_committed(connection: asyncpg.Connection, xid: str) -> bool:
-    """What became of a transaction.
-
-    Raises:
-        Unreachable: Its connection is not closed yet on the server's side.
-    """
-    status = await connection.fetchval(_STATUS, xid)
-    if status not in {"committed", "aborted"}:
-        message = f"whether transaction {xid} was committed is not known yet"
-        raise Unreachable(message)
-    return bool(status == "committed")

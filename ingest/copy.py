@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from ingest.commit import committed
+from ingest.commit import Numbers, committed
 from ingest.encode import COPIED_COLUMNS
 
 _MESSAGE_BYTES: Final = 1 << 19
@@ -30,6 +30,11 @@ _INSERT_STAGED: Final = """
     from pg_temp.staged_events
     order by event_id
     on conflict do nothing
+"""
+# Staged rows that are in the table, written by one of these transactions.
+_OWN: Final = """
+    from pg_temp.staged_events join events using (project_id, event_id)
+    where ingest_xid = any ($1::text[]::xid8[])
 """
 
 
@@ -59,24 +64,26 @@ class BatchWriter:
             asyncpg.PostgresError: Postgres refuses the rows.
         """
 
-        async def straight(connection: asyncpg.Connection) -> None:
+        async def straight(connection: asyncpg.Connection, earlier: Numbers) -> Written:
+            if earlier:
+                return await staged(connection, earlier)
             await copy_straight(connection, encoded)
+            return Written(rows, staged=False)
 
-        async def staged(connection: asyncpg.Connection) -> int:
+        async def staged(connection: asyncpg.Connection, earlier: Numbers) -> Written:
             await copy_staged(connection, encoded)
             status = await connection.execute(_INSERT_STAGED)
-            return int(status.rpartition(" ")[2])
+            own = await connection.fetchval(f"select count(*) {_OWN}", earlier) if earlier else 0
+            return Written(int(status.rpartition(" ")[2]) + own, staged=True)
 
         if not self._expects_duplicates:
             try:
-                await committed(self._pool, straight)
+                return await committed(self._pool, straight)
             except asyncpg.UniqueViolationError:
                 self._expects_duplicates = True
-            else:
-                return Written(rows, staged=False)
-        inserted = await committed(self._pool, staged)
-        self._expects_duplicates = inserted < rows
-        return Written(inserted, staged=True)
+        written = await committed(self._pool, staged)
+        self._expects_duplicates = written.inserted < rows
+        return written
 
 
 async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
@@ -88,13 +95,16 @@ async def copy_straight(connection: asyncpg.Connection, encoded: bytes) -> None:
     await _copy(connection, encoded, "events")
 
 
-async def copy_new(connection: asyncpg.Connection, encoded: bytes) -> set[bytes]:
+async def copy_new(connection: asyncpg.Connection, encoded: bytes, earlier: Numbers) -> set[bytes]:
     """Copies those encoded rows that are new, by way of the staging table, and returns their ids.
 
-    Within the caller's transaction; the rows have distinct ids.
+    Within the caller's transaction; the rows have distinct ids. Those that `earlier` ones of the
+    caller's transactions wrote are new too.
     """
     await copy_staged(connection, encoded)
-    return {row[0].bytes for row in await connection.fetch(_INSERT_STAGED + "returning event_id")}
+    new = await connection.fetch(_INSERT_STAGED + "returning event_id")
+    own = await connection.fetch(f"select event_id {_OWN}", earlier) if earlier else []
+    return {row[0].bytes for row in (*new, *own)}
 
 
 async def copy_staged(connection: asyncpg.Connection, encoded: bytes) -> None:

@@ -18,7 +18,7 @@ import asyncpg
 import pyarrow as pa
 
 from analytics.events import COLUMNS, ProjectId
-from ingest.commit import ContactLost, committed
+from ingest.commit import ContactLost, Numbers, committed
 from ingest.errors import InvalidEvents
 from ingest.outcome import (
     BatchSink,
@@ -58,6 +58,13 @@ _INSERT: Final = """
     order by project_id, event_id
     on conflict do nothing
     returning project_id, event_id
+"""
+# Those of them that are in the table, written by one of these transactions.
+_OWN: Final = """
+    select project_id, event_id
+    from unnest($1::int[], $2::uuid[]) as sent (project_id, event_id)
+    join events using (project_id, event_id)
+    where ingest_xid = any ($3::text[]::xid8[])
 """
 
 
@@ -208,9 +215,10 @@ class GroupCommit:
         projects, ids, *others = map(list, zip(*events, strict=True))
         values = (projects, ids_of(ids), *others)
 
-        async def insert(connection: asyncpg.Connection) -> set[Key]:
-            found = await connection.fetch(_INSERT, *values)
-            return {(project_id, event_id.bytes) for project_id, event_id in found}
+        async def insert(connection: asyncpg.Connection, earlier: Numbers) -> set[Key]:
+            new = await connection.fetch(_INSERT, *values)
+            own = await connection.fetch(_OWN, *values[:2], earlier) if earlier else []
+            return {(project_id, event_id.bytes) for project_id, event_id in (*new, *own)}
 
         with refusals_named():
             new = await committed(self._pool, insert, lock_timeout=patience, seconds=seconds)

@@ -15,7 +15,7 @@ import asyncpg
 import pyarrow as pa
 
 from analytics.events import ProjectId
-from ingest.commit import committed
+from ingest.commit import Numbers, committed
 from ingest.copy import copy_new, copy_straight
 from ingest.distinct import distinct_by_id
 from ingest.encode import Encoder, default_encoder
@@ -70,14 +70,25 @@ class SmallWriter:
         if not len(checked.events):
             return SmallResult([], [], checked.rejects)
         ids, encoded = await asyncio.to_thread(_encoded, self._encode, project_id, checked.events)
-        new: set[bytes] | None = None
-        way = Way.COPY
+
+        async def straight(
+            connection: asyncpg.Connection, earlier: Numbers
+        ) -> tuple[set[bytes] | None, Way]:
+            if earlier:
+                return await staged(connection, earlier)
+            await copy_straight(connection, encoded)
+            return None, Way.COPY
+
+        async def staged(
+            connection: asyncpg.Connection, earlier: Numbers
+        ) -> tuple[set[bytes] | None, Way]:
+            return await copy_new(connection, encoded, earlier), Way.STAGED
+
         with refusals_named():
             try:
-                await committed(self._pool, lambda connection: copy_straight(connection, encoded))
+                new, way = await committed(self._pool, straight)
             except asyncpg.UniqueViolationError:
-                new = await committed(self._pool, lambda connection: copy_new(connection, encoded))
-                way = Way.STAGED
+                new, way = await committed(self._pool, staged)
         self._told(way, len(checked.events))
         return told_apart(ids, new, checked.rejects, way)
 

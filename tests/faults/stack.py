@@ -36,7 +36,11 @@ class Stack:
         """Everything acknowledged is there once, and a mirror and SQL answer the same."""
         if traffic is not None:
             assert traffic.wrong == []
-            assert traffic.sent == traffic.acknowledged == self.ids()
+            found = self.ids()
+            lost, unknown = traffic.acknowledged - found, found - traffic.sent
+            assert not lost, f"{len(lost)} of {len(traffic.acknowledged)} are gone"
+            assert not unknown, f"{len(unknown)} were never sent"
+            assert traffic.sent == traffic.acknowledged
         self.require_agreement()
 
     def require_agreement(self) -> None:

@@ -20,7 +20,7 @@ from analytics.errors import Unreachable
 from analytics.sessions import Borrowed, Connection, Sessions
 from app.database.looks import looks_at
 from app.database.pools import closed, events_pool, opened_pool, sqlalchemy_engine, transaction
-from ingest.commit import ContactLost, committed, lent
+from ingest.commit import ContactLost, Numbers, committed, lent
 from tests.conftest import Database
 
 SHORT = 0.2
@@ -63,7 +63,7 @@ async def test_transaction_that_gets_no_answer_is_not_tried_again(
 ) -> None:
     tries = 0
 
-    async def work(connection: asyncpg.Connection) -> None:
+    async def work(connection: asyncpg.Connection, _: Numbers) -> None:
         nonlocal tries
         tries += 1
         await silent(connection)
