@@ -128,8 +128,13 @@ async def lent(pool: asyncpg.Pool, seconds: float) -> AsyncIterator[asyncpg.Conn
             raise _silent(seconds) from error
         raise
     finally:
-        cut.cancel()
-        await pool.release(connection)
+        # That may take long, too: for a borrower who was cancelled it waits until the server has
+        # stopped what it does. The pool closes a connection that it can't get back in order.
+        try:
+            with suppress(*AWAY):
+                await pool.release(connection)
+        finally:
+            cut.cancel()
 
 
 def _drop(connection: asyncpg.Connection) -> None:

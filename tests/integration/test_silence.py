@@ -1,14 +1,19 @@
 """A server that doesn't answer is given up in time, and its connection with it.
 
-`pg_sleep` keeps as silent as a server that hangs; tests/faults/test_hang.py has one that does.
+`pg_sleep` keeps as silent as a server that hangs, but can be cancelled; a `Wire` passes nothing on;
+tests/faults/test_hang.py has a server that does hang.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
 from datetime import timedelta
+from pathlib import Path
 from time import sleep
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import psycopg
@@ -28,6 +33,58 @@ SILENT = "select pg_sleep(30)"
 # Servers of connections that were dropped sleep on, so this one has a text of its own.
 CUT = "select pg_sleep(30) as cut"
 SLEEPERS = "select 1 from pg_stat_activity where state = 'active' and query = %s"
+
+
+class Wire:
+    """Between asyncpg and Postgres; it can hang, and then passes nothing on, either way."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        parts = urlsplit(url)
+        user = parts.netloc.partition("@")[0]
+        self.url = f"postgresql://{user}@{parts.path}?host={folder}&port=5432"
+        self.hang_behind: bytes | None = None
+        self._folder = parse_qs(parts.query).get("host", [""])[0]
+        self._port = parts.port
+        self._open = asyncio.Event()
+        self._open.set()
+
+    @property
+    def hangs(self) -> bool:
+        return not self._open.is_set()
+
+    def hang(self) -> None:
+        self._open.clear()
+
+    def go_on(self) -> None:
+        self.hang_behind = None
+        self._open.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._port:
+            upstream = await asyncio.open_connection("127.0.0.1", self._port)
+        else:
+            upstream = await asyncio.open_unix_connection(f"{self._folder}/.s.PGSQL.5432")
+        await asyncio.gather(self._pass_on(reader, upstream[1]), self._pass_on(upstream[0], writer))
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError), closing(writer):
+            while data := await reader.read(1 << 16):
+                await self._open.wait()
+                writer.write(data)
+                # Postgres's name of what it has done; what comes next is passed on no more.
+                if self.hang_behind and self.hang_behind + bytes(1) in data:
+                    self.hang()
+
+
+@pytest.fixture
+async def wire(module_database: Database) -> AsyncIterator[Wire]:
+    with tempfile.TemporaryDirectory(prefix="wire-") as folder:  # a socket's path is short
+        wire = Wire(module_database.writer, Path(folder))
+        path = Path(folder) / ".s.PGSQL.5432"
+        server = await asyncio.start_unix_server(wire.serve, path)
+        yield wire
+        wire.go_on()
+        server.close()
 
 
 def wait_for_sleeper(url: str) -> None:
@@ -56,6 +113,40 @@ async def test_time_in_which_no_connection_is_free_counts(module_database: Datab
         with pytest.raises(Unreachable, match="has not answered"):
             async with lent(pool, SHORT):
                 pytest.fail("two have the same connection")
+
+
+async def test_borrower_who_is_cancelled_goes_in_time_though_the_server_does_not_hear_of_it(
+    wire: Wire,
+) -> None:
+    async def ask(pool: asyncpg.Pool) -> None:
+        async with lent(pool, 2 * SHORT) as connection:
+            await connection.fetchval("select 1")
+            wire.hang()
+            await silent(connection)
+
+    async with opened_pool(events_pool(wire.url, size=1)) as pool, asyncio.timeout(10):
+        asking = asyncio.create_task(ask(pool))
+        await asyncio.wait({asking}, timeout=SHORT)
+        asking.cancel()
+        await asyncio.wait({asking})
+        assert asking.cancelled()
+        wire.go_on()
+        async with lent(pool, 10) as other:
+            assert await other.fetchval("select 1") == 1
+
+
+async def test_what_was_answered_stays_so_though_the_connection_can_not_be_given_back(
+    wire: Wire,
+) -> None:
+    async def work(connection: asyncpg.Connection, _: Numbers) -> int:
+        return int(await connection.fetchval("select 1"))
+
+    async with opened_pool(events_pool(wire.url, size=1)) as pool, asyncio.timeout(10):
+        wire.hang_behind = b"COMMIT"
+        assert await committed(pool, work, seconds=5 * SHORT) == 1
+        assert wire.hangs
+        wire.go_on()
+        assert await committed(pool, work) == 1
 
 
 async def test_transaction_that_gets_no_answer_is_not_tried_again(
