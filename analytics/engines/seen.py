@@ -61,11 +61,7 @@ class Seen:
 
     def with_look(self, look: Look | None) -> Self:
         """The same after another look; what was found stays where nothing has changed since."""
-        same = (
-            look
-            and self.look
-            and (look.rows, look.removals) == (self.look.rows, self.look.removals)
-        )
+        same = look and self.look and look.above == self.look.above
         return replace(self, look=look, found=self.found if same else {})
 
     @property
@@ -81,13 +77,15 @@ class Seen:
         change in it. Else it is the tidemark itself with what came and went above it: below one
         tidemark each change of the project adds at least one to rows + 2 * removals. The project's
         latest change won't do there: an event that came and went between two tidemarks leaves none.
-        Not known without a look.
+        And the checkpoint: where commits don't wait for the disk, a crash may take back what came
+        above the tidemark, and never what lies below. Not known without a look.
         """
         if self.look is None:
             return None
-        rows, removals = self.look.rows, self.look.removals
-        since = self.state.horizon if rows or removals else self.changed_at
-        return f"{self.state.mirror_id.hex}.{since}.{rows}.{removals}"
+        file = self.state.mirror_id.hex
+        if not self.has_changes:
+            return f"{file}.{self.changed_at}.0.0"
+        return ".".join(map(str, (file, self.state.horizon, *self.look.above)))
 
 
 def last_seen(known: Known | None, project_id: int) -> Seen | None:

@@ -66,6 +66,7 @@ class Facts:
         xmin: every transaction below it is settled: committed and seen here, or gone for good.
         xmax: every transaction that had committed before `as_of` is below it.
         as_of: UTC instant of the snapshot, by the clock of Postgres.
+        checkpoint: the latest; while it is the same, no crash has taken anything back.
         tokens: what the mirror's lease knows, the latest first; empty without a lease.
     """
 
@@ -74,6 +75,7 @@ class Facts:
     xmin: int
     xmax: int
     as_of: datetime
+    checkpoint: str
     tokens: tuple[UUID, ...]
 
 
@@ -114,7 +116,7 @@ def _rows(cursor: Any) -> list[tuple[Any, ...]]:
 
 
 def _facts(row: tuple[Any, ...]) -> Facts:
-    *history, floor, xmin, xmax, as_of_us, token, previous_token, unguarded = row
+    *history, floor, xmin, xmax, as_of_us, checkpoint, token, previous_token, unguarded = row
     found = History(*history)
     if found.timeline is None:
         raise MirrorUnavailable(
@@ -134,5 +136,6 @@ def _facts(row: tuple[Any, ...]) -> Facts:
         xmin,
         xmax,
         datetime.fromtimestamp(0, UTC) + timedelta(microseconds=as_of_us),
+        checkpoint,
         tuple(each for each in (token, previous_token) if each is not None),
     )

@@ -40,14 +40,21 @@ class Look:
     Attributes:
         as_of: UTC instant of the snapshot.
         rows, removals: how many of the project's events came, and how many went.
+        checkpoint: of Postgres, the latest: see `Facts`.
     """
 
     as_of: datetime
     rows: int
     removals: int
+    checkpoint: str
     _connection: Connection
     _horizon: int
     _project_id: int
+
+    @property
+    def above(self) -> tuple[int, int, str]:
+        """Of one tidemark two looks with the same are at the same events of the project."""
+        return self.rows, self.removals, self.checkpoint.replace("/", "-")
 
     def added(self, columns: Sequence[str]) -> pa.Table:
         """The project's events at or above the tidemark, with `project_id` and these of SCHEMA.
@@ -101,4 +108,12 @@ def look(
             raise TailTooLong(
                 f"more than {MOST_EVENTS} events lie above the mirror's tidemark", cause="tail"
             )
-        yield Look(facts.as_of, rows, removals, connection, state.horizon, project_id)
+        yield Look(
+            facts.as_of,
+            rows,
+            removals,
+            facts.checkpoint,
+            connection,
+            state.horizon,
+            project_id,
+        )

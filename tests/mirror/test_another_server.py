@@ -9,7 +9,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -23,7 +25,7 @@ from app.local.instance import SOCKET_PORT
 from app.local.servers import ServerOptions, ServerUrls, local_servers
 from tests.conftest import Database
 from tests.mirror.comparison import Comparison
-from tests.mirror.conftest import SHOP, WINDOW, insert
+from tests.mirror.conftest import AT, SHOP, WINDOW, insert
 from tests.mirror.hand_kept import HandKept
 
 pytestmark = pytest.mark.slow
@@ -181,8 +183,7 @@ def test_crash_of_postgres_takes_back_nothing_that_the_mirror_holds(
             put(urls, *(f"user {number}" for number in range(30)))
             keeper.sync()
             put(urls, "perhaps")
-            pid = int((home.postgres / "data" / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, signal.SIGQUIT)
+            _kill(home)
     with running(home) as urls, closing(mirrored(urls)) as keeper:
         held = keeper.open_or_build().path
         put(urls, "after")
@@ -190,3 +191,34 @@ def test_crash_of_postgres_takes_back_nothing_that_the_mirror_holds(
         keeper.sync()
         assert keeper.verified().ok
         assert keeper.store().path == held
+
+
+def test_events_that_a_crash_took_back_are_not_remembered_for_others_as_many(
+    home: Home, mirrored: Mirrored
+) -> None:
+    """What lies above the tidemark may be lost, where commits don't wait, and be as much again."""
+    options = replace(OPTIONS, settings={**OPTIONS.settings, "wal_writer_delay": "10s"})
+    [dau, *_] = WINDOW.questions(SHOP)
+    with ExitStack() as stack:
+        with local_servers(home, options=options) as urls:
+            upgrade(urls.owner)
+            put(urls, "ann")
+            keeper = stack.enter_context(closing(mirrored(urls)))
+            keeper.open_or_build()
+            keeper.sync()
+            with psycopg.connect(urls.owner, autocommit=True) as connection:
+                insert(connection, user="lost", at=AT)
+            before = keeper.engine.answer(dau).meta.data_version
+            _kill(home)
+        with running(home) as urls:
+            with psycopg.connect(urls.owner, autocommit=True) as connection:
+                assert connection.execute("select user_id from events").fetchall() == [("ann",)]
+                insert(connection, user="after", at=AT + timedelta(days=3))
+            assert keeper.engine.answer(dau).meta.data_version != before
+            agree(keeper)
+
+
+def _kill(home: Home) -> None:
+    """The immediate shutdown, whose next start recovers as after a crash."""
+    pid = int((home.postgres / "data" / "postmaster.pid").read_text().split()[0])
+    os.kill(pid, signal.SIGQUIT)

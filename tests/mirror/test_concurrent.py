@@ -152,7 +152,7 @@ class Crowd:
                     continue
                 assert answer.rows == expected, f"{answer.meta}: {question}"
                 self.counts[name] += 1
-                _, _, rows, removals = answer.meta.data_version.split(".")
+                rows, removals = answer.meta.data_version.split(".")[2:4]
                 self.counts["with a tail"] += rows != "0"
                 self.counts["with removals"] += removals != "0"
 

@@ -2,7 +2,8 @@
 -- answers: one row; `timeline` is null on a server in recovery
 -- takes: mirror_id uuid
 -- relies on: nothing but single rows
--- why: pg_control_checkpoint() would name the old timeline for a while after a promotion; the name of the WAL file
+-- why: what a crash takes back comes before a checkpoint, for a recovery ends with one; so as long as `checkpoint` is
+--   the same, nothing was taken back. pg_control_checkpoint() would name the old timeline for a while after a promotion; the name of the WAL file
 --   written now does not. `unguarded` counts the triggers that are missing or that a session can pass by: each partition
 --   has all four of its own, as statements that name it pass by those of the whole table.
 --   A table rewritten by DDL has another file; a trigger that was off for a while has another version of its row, and
@@ -18,12 +19,14 @@ select
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint as xmin,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint as xmax,
     (extract(epoch from transaction_timestamp()) * 1000000)::bigint as as_of_us,
+    last.checkpoint_lsn::text as checkpoint,
     lease.token,
     lease.previous_token,
     guards.unguarded
 from
     mirror_state
     cross join pg_control_system() as control
+    cross join pg_control_checkpoint() as last
     cross join (
         select
             string_agg(pg_relation_filenode(tables.oid)::text, '.' order by tables.oid) as files,
