@@ -22,8 +22,8 @@ Timed = Callable[..., Recovery]
 def libfaketime() -> Path | None:
     spec = find_spec("libfaketime")
     folders = [Path(spec.origin).parent] if spec and spec.origin else []
-    found = [path for folder in folders for path in folder.rglob("libfaketime.so.1")]
-    found += Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    found = [path for folder in folders for path in folder.rglob("libfaketimeMT.so.1")]
+    found += Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     return next(iter(found), None)
 
 
@@ -35,7 +35,8 @@ def test_clock_jumps_by_days(stack: Stack, traffic: Traffic, timed: Timed, folde
     service.environment |= {
         "LD_PRELOAD": str(libfaketime()),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
+        # Read anew at each look at the clock, the file takes longer than what is measured.
+        "FAKETIME_CACHE_DURATION": "1",
         # A clock that is put right leaves alone how long the machine has been up.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
@@ -46,8 +47,8 @@ def test_clock_jumps_by_days(stack: Stack, traffic: Traffic, timed: Timed, folde
             signed_in = asked_to(stack, "login")
             assert me(stack, signed_in) == 200
             clock.write_text(f"{jump}\n")
+            service.until(lambda: me(stack, signed_in) == 401)  # noqa: B023 - called here
             timed(f"The server's clock jumps: {name}")
-            assert me(stack, signed_in) == 401, "the clock didn't jump"
             assert me(stack, asked_to(stack, "login")) == 200
             traffic.until_acknowledged(500)
     assert traffic.failures == []
