@@ -53,8 +53,8 @@ class Look:
 
     @property
     def above(self) -> tuple[int, int, str]:
-        """Of one tidemark two looks with the same are at the same events of the project."""
-        return self.rows, self.removals, self.checkpoint.replace("/", "-")
+        """What lies above the tidemark: two looks at one tidemark with the same see the same."""
+        return self.rows, self.removals, self.checkpoint
 
     def added(self, columns: Sequence[str]) -> pa.Table:
         """The project's events at or above the tidemark, with `project_id` and these of SCHEMA.

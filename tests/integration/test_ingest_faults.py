@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import select
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, Self
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -24,7 +19,6 @@ import psycopg
 import pytest
 
 from analytics.events import ProjectId
-from app.local.instance import connect
 from ingest import commit, small
 from ingest.errors import LoadInterrupted
 from ingest.load import LoadOptions, load
@@ -34,9 +28,9 @@ from ingest.small import SmallWriter
 from ingest.sources.csv import CsvSource
 from ingest.sources.jsons import read_json
 from tests.conftest import Database
+from tests.integration.proxy import Lost, Proxy
 from tests.unit.ingest.rows import HEADER, csv_file, event_id, row
 
-Lost = Literal["request", "answer"]
 PROJECT = ProjectId(7)
 ROWS = [row(number) for number in range(1, 10)]
 INSERT = (
@@ -57,69 +51,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-class Proxy:
-    """Stands between asyncpg and Postgres and loses one COMMIT, or Postgres's answer to it."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        parts = urlsplit(url)
-        user = parts.netloc.partition("@")[0]
-        self.url = f"postgresql://{user}@{parts.path}?host={folder}&port=5432"
-        self.commits = 0
-        self.lose: tuple[int, Lost] | None = None
-        sockets = parse_qs(parts.query).get("host", [""])[0]
-        self._upstream = parts.port or Path(sockets) / ".s.PGSQL.5432"
-        self._path = folder / ".s.PGSQL.5432"
-        self._open = True
-        self._threads: list[threading.Thread] = []
-
-    def __enter__(self) -> Self:
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._path))
-        self._listener.listen()
-        self._start(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        for thread in self._threads:
-            thread.join(10)
-
-    def close(self) -> None:
-        """Takes no more connections."""
-        self._open = False
-        self._path.unlink(missing_ok=True)
-
-    def _start(self, target: Callable[..., None], *values: object) -> None:
-        self._threads.append(threading.Thread(target=target, args=values))
-        self._threads[-1].start()
-
-    def _accept(self) -> None:
-        with self._listener:
-            while self._open:
-                if select.select([self._listener], [], [], 0.02)[0]:
-                    self._start(self._serve, self._listener.accept()[0])
-
-    def _serve(self, client: socket.socket) -> None:
-        with client, connect(self._upstream) as server:
-            server.settimeout(None)
-            while True:
-                for source in select.select([client, server], [], [])[0]:
-                    data = source.recv(1 << 16)
-                    lost = self._lost(data) if source is client else None
-                    if not data or lost == "request":
-                        return
-                    (server if source is client else client).sendall(data)
-                    if lost == "answer":
-                        server.recv(1)  # now it is committed
-                        return
-
-    def _lost(self, data: bytes) -> Lost | None:
-        if b"COMMIT;" not in data:
-            return None
-        self.commits += 1
-        return self.lose[1] if self.lose and self.lose[0] == self.commits else None
 
 
 @pytest.fixture
@@ -237,7 +168,6 @@ async def test_a_number_that_somebody_else_has_now_proves_nothing(
     async with asyncpg.create_pool(database.writer, min_size=0) as pool:
         theirs = await pool.fetchval(f"{INSERT} returning ingest_xid::text", event_id(100))
     own = commit._number
-
     transactions = itertools.count(1)
 
     async def reused(connection: asyncpg.Connection, lock_timeout: str | None) -> str:

@@ -1,19 +1,18 @@
 """A server that doesn't answer is given up in time, and its connection with it.
 
-`pg_sleep` keeps as silent as a server that hangs, but can be cancelled; a `Wire` passes nothing on;
-tests/faults/test_hang.py has a server that does hang.
+`pg_sleep` keeps as silent as a server that hangs, but can be cancelled; a `Proxy` that hangs
+passes nothing on; tests/faults/test_hang.py has a server that does hang.
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from time import sleep
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import psycopg
@@ -27,6 +26,7 @@ from app.database.looks import looks_at
 from app.database.pools import closed, events_pool, opened_pool, sqlalchemy_engine, transaction
 from ingest.commit import ContactLost, Numbers, committed, lent
 from tests.conftest import Database
+from tests.integration.proxy import Proxy
 
 SHORT = 0.2
 SILENT = "select pg_sleep(30)"
@@ -35,56 +35,13 @@ CUT = "select pg_sleep(30) as cut"
 SLEEPERS = "select 1 from pg_stat_activity where state = 'active' and query = %s"
 
 
-class Wire:
-    """Between asyncpg and Postgres; it can hang, and then passes nothing on, either way."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        parts = urlsplit(url)
-        user = parts.netloc.partition("@")[0]
-        self.url = f"postgresql://{user}@{parts.path}?host={folder}&port=5432"
-        self.hang_behind: bytes | None = None
-        self._folder = parse_qs(parts.query).get("host", [""])[0]
-        self._port = parts.port
-        self._open = asyncio.Event()
-        self._open.set()
-
-    @property
-    def hangs(self) -> bool:
-        return not self._open.is_set()
-
-    def hang(self) -> None:
-        self._open.clear()
-
-    def go_on(self) -> None:
-        self.hang_behind = None
-        self._open.set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._port:
-            upstream = await asyncio.open_connection("127.0.0.1", self._port)
-        else:
-            upstream = await asyncio.open_unix_connection(f"{self._folder}/.s.PGSQL.5432")
-        await asyncio.gather(self._pass_on(reader, upstream[1]), self._pass_on(upstream[0], writer))
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError), closing(writer):
-            while data := await reader.read(1 << 16):
-                await self._open.wait()
-                writer.write(data)
-                # Postgres's name of what it has done; what comes next is passed on no more.
-                if self.hang_behind and self.hang_behind + bytes(1) in data:
-                    self.hang()
-
-
 @pytest.fixture
-async def wire(module_database: Database) -> AsyncIterator[Wire]:
-    with tempfile.TemporaryDirectory(prefix="wire-") as folder:  # a socket's path is short
-        wire = Wire(module_database.writer, Path(folder))
-        path = Path(folder) / ".s.PGSQL.5432"
-        server = await asyncio.start_unix_server(wire.serve, path)
-        yield wire
-        wire.go_on()
-        server.close()
+def wire(module_database: Database) -> Iterator[Proxy]:
+    with (
+        tempfile.TemporaryDirectory(prefix="wire-") as folder,  # a socket's path is short
+        Proxy(module_database.writer, Path(folder)) as running,
+    ):
+        yield running
 
 
 def wait_for_sleeper(url: str) -> None:
@@ -116,7 +73,7 @@ async def test_time_in_which_no_connection_is_free_counts(module_database: Datab
 
 
 async def test_borrower_who_is_cancelled_goes_in_time_though_the_server_does_not_hear_of_it(
-    wire: Wire,
+    wire: Proxy,
 ) -> None:
     async def ask(pool: asyncpg.Pool) -> None:
         async with lent(pool, 2 * SHORT) as connection:
@@ -136,7 +93,7 @@ async def test_borrower_who_is_cancelled_goes_in_time_though_the_server_does_not
 
 
 async def test_what_was_answered_stays_so_though_the_connection_can_not_be_given_back(
-    wire: Wire,
+    wire: Proxy,
 ) -> None:
     async def work(connection: asyncpg.Connection, _: Numbers) -> int:
         return int(await connection.fetchval("select 1"))
