@@ -49,9 +49,10 @@ figures wrong.
   its last export; all others see what was committed a moment ago.
 """
 _HTTP: Final = """\
-Daily active users of 96 to 120 days by `GET /api/stats/dau`, through the whole stack: key, limits,
-validation, the mirror, JSON. One process of `tidemark serve`, or two, and the client work on the
-same cores. No two requests of a load are the same; every body was compared
+Daily active users by `GET /api/stats/dau`, through the whole stack: key, limits, validation, the
+mirror, JSON. One process of `tidemark serve`, or two, and the client work on the same cores. All
+ask for the same 120 days, and the mirror keeps the answer until something is written; `other days`
+are ranges of 84 to 120 days, none of which finds its answer kept. Every body was compared
 ([test_http_stats.py](../benchmarks/test_http_stats.py)).
 """
 _LOADING: Final = """\

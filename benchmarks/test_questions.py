@@ -8,8 +8,8 @@ is more work than fetching, and loses where Postgres only has to count. A script
 near the raw columns, and has to be handed a new file whenever an event has come or gone.
 Control: every way's answer is compared with SQL's before it is timed, and after. SQL is asked on a
 copy of the table with every index that helps it, vacuumed and in memory (benchmarks.baseline). Two
-rounds to warm up, then at least seven, whose raw times are kept. The events are the seeded ones of
-benchmarks.generate; their hash is checked.
+rounds to warm up, then at least seven, whose raw times are kept. The mirror has no answer kept when
+it is asked. The events are the seeded ones of benchmarks.generate; their hash is checked.
 Command: make benchmark; make bench-full for ten million as well.
 What would make it wrong: a busy machine, so each case notes how busy others keep it; compare
 medians of one run with each other, never with those of another day. The raw columns are asked by

@@ -15,7 +15,7 @@ from analytics.project import Project
 from analytics.questions.question import Question
 from benchmarks import baseline
 from benchmarks.mirror.database import Database
-from benchmarks.mirror.keeping import ready_mirror
+from benchmarks.mirror.keeping import asked_first, ready_mirror
 from benchmarks.mirror.questions import ELSEWHERE, PROJECT
 from benchmarks.scripts import by_duckdb, by_polars, connected
 
@@ -51,11 +51,12 @@ def ways(database: Database) -> Iterator[Mapping[str, Way]]:
         closing(PostgresEngine(baseline.address(reader), timeout=TIMEOUT)) as copy,
         closing(connected()) as script,
     ):
+        mirror = asked_first(keeper, partial(_by_engine, engines, "mirror"))
         yield {
             SQL: Way(PROJECT, lambda question: copy.answer(question).rows),
             ATTACHED: Way(PROJECT, partial(_by_engine, engines, ATTACHED)),
-            RAW: Way(ELSEWHERE, partial(_by_engine, engines, "mirror")),
-            ROLLUP: Way(PROJECT, partial(_by_engine, engines, "mirror")),
+            RAW: Way(ELSEWHERE, mirror),
+            ROLLUP: Way(PROJECT, mirror),
             DUCKDB: Way(PROJECT, partial(by_duckdb, script, database.parquet)),
             POLARS: Way(PROJECT, partial(by_polars, database.parquet)),
         }

@@ -27,10 +27,11 @@ from analytics.errors import DeadlineExceeded, Unreachable
 from analytics.mirror.calendars import Calendar, of_project
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.keeper import Keeper
+from analytics.mirror.known import Known
 from analytics.mirror.look import TailTooLong, look
 from analytics.mirror.looks import Looks
 from analytics.mirror.plan import age
-from analytics.mirror.store import Cursor, Known, Store
+from analytics.mirror.store import Cursor, Store
 from analytics.questions.question import Question, Value
 from analytics.sql import statement
 from analytics.sql.local_time import offset_us

@@ -17,9 +17,10 @@ from analytics.duck import written
 from analytics.mirror import changes
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.known import Known
 from analytics.mirror.look import Look
 from analytics.mirror.state import State
-from analytics.mirror.store import Cursor, Known
+from analytics.mirror.store import Cursor
 from analytics.project import Project
 
 _CALENDAR: Final = """/* tidemark mirror calendar */

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, timedelta
 from pathlib import Path
 from threading import Lock
@@ -31,6 +31,7 @@ from analytics.errors import DeadlineExceeded, gist
 from analytics.mirror.courtesy import Courtesy
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.history import History
+from analytics.mirror.known import Known, Rows
 from analytics.mirror.layout import FORMAT, LAYOUT
 from analytics.mirror.state import State
 
@@ -58,19 +59,6 @@ _FATAL: Final = (
     duckdb.IOException,
     duckdb.SerializationException,
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
-    """What is known of the file as the last commit left it.
-
-    Attributes:
-        state: what it says of itself.
-        projects: what readers have found out of each project, and leave for the next.
-    """
-
-    state: State
-    projects: dict[int, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,14 +191,18 @@ class Store:
         """What is known of the file, if its state was read since the last commit."""
         return self._commits.known
 
-    def glimpse(self, known: Known, sql: str, limit: timedelta) -> list[tuple[Any, ...]] | None:
+    def glimpse(self, known: Known, sql: str, limit: timedelta) -> Rows | None:
         """The rows of one statement, if it sees the file as it is known; None if that moved on.
 
-        A transaction to itself, without the three statements around it.
+        A transaction to itself, without the three statements around it; and none at all if the
+        same was asked since the last commit.
 
         Raises:
             DeadlineExceeded, MirrorBroken, MirrorUnavailable: as in `reading`.
         """
+        kept = known.answers.get(sql)
+        if kept is not None:
+            return kept if self._commits.known is known else None
         with (
             self._used(),
             self._explained(limit),
@@ -221,7 +213,10 @@ class Store:
             if before.known is not known:
                 return None
             rows = cursor.execute(sql).fetchall()
-            return rows if self._commits is before else None
+            if self._commits is not before:
+                return None
+            known.keep(sql, rows)
+            return rows
 
     @contextmanager
     def writing(self, *, large: bool = False) -> Iterator[Cursor]:

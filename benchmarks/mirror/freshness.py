@@ -31,6 +31,7 @@ from benchmarks.load import copy_in
 from benchmarks.machine import alone
 from benchmarks.mirror.asking import EXACT, STALE, TIMEOUT
 from benchmarks.mirror.database import Database
+from benchmarks.mirror.keeping import asked_first
 from benchmarks.mirror.live import live_events
 from benchmarks.mirror.questions import PROJECT, questions
 from benchmarks.mirror.scale import Scale
@@ -71,13 +72,16 @@ def measure_freshness(database: Database, keeper: Keeper, scale: Scale) -> dict[
             with keeper.paused():
                 change(rows[name])
                 found[name] = {
-                    each: _timed(engines, asked[each], rounds, partial(change, 1)) for each in asked
+                    each: _timed(engines, keeper, asked[each], rounds, partial(change, 1))
+                    for each in asked
                 }
     return found
 
 
-def _timed(engines: Engines, question: Any, rounds: int, change: Callable[[], None]) -> Times:
-    ask = partial(engines.answer, question, "mirror")
+def _timed(
+    engines: Engines, keeper: Keeper, question: Any, rounds: int, change: Callable[[], None]
+) -> Times:
+    ask = asked_first(keeper, partial(engines.answer, question, "mirror"))
     _compare(engines, question)
 
     def exactly() -> float:

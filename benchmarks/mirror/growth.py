@@ -13,6 +13,7 @@ What would make it wrong: comparing runs of different days; a table that no long
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.machine import alone
 from benchmarks.mirror.asking import OTHER, OWN, TIMEOUT
 from benchmarks.mirror.building import measure_builds
 from benchmarks.mirror.database import Database, database
-from benchmarks.mirror.keeping import ready_mirror
+from benchmarks.mirror.keeping import asked_first, ready_mirror
 from benchmarks.mirror.questions import ELSEWHERE, PROJECT, questions
 from benchmarks.timing import Times, in_turns, milliseconds
 
@@ -43,19 +44,20 @@ def _answers(filled: Database) -> dict[str, Any]:
         ready_mirror(filled.mirrors, filled.urls) as keeper,
         Engines.connect(filled.urls.reader, timeout=TIMEOUT, keeper=keeper) as engines,
     ):
+        mirror = asked_first(keeper, partial(engines.answer, engine="mirror"))
         asked = {OWN: questions(PROJECT), OTHER: questions(ELSEWHERE)}
         for question in (*asked[OWN].values(), *asked[OTHER].values()):
             expected = engines.answer(question, "attached").rows
             assert engines.answer(question, "mirror").rows == expected
         with alone() as others:
             for calendar, rounds in _ROUNDS.items():
-                found[calendar] = _timed(engines, asked[calendar], rounds)
+                found[calendar] = _timed(mirror, asked[calendar], rounds)
         found["others_busy"].append(others)
     return found
 
 
-def _timed(engines: Engines, asked: dict[str, Any], rounds: int) -> Times:
+def _timed(mirror: Callable[..., Any], asked: dict[str, Any], rounds: int) -> Times:
     def took(question: Any) -> float:
-        return milliseconds(partial(engines.answer, question, "mirror"))
+        return milliseconds(partial(mirror, question))
 
     return in_turns({name: partial(took, question) for name, question in asked.items()}, rounds)

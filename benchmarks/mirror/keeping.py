@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.plan import Listener, Plan
 from app.local.servers import ServerUrls
 
 _POLL_SECONDS = 0.01
+
+Asked = ParamSpec("Asked")
+Answered = TypeVar("Answered")
 
 
 @contextmanager
@@ -37,3 +41,18 @@ def ready_mirror(
         yield keeper
     finally:
         keeper.close()
+
+
+def asked_first(keeper: Keeper, ask: Callable[Asked, Answered]) -> Callable[Asked, Answered]:
+    """Ask the mirror as the first one after a commit does, who finds no answer kept.
+
+    Else all rounds but the first would time a look at Postgres and a dictionary.
+    """
+
+    def asked(*arguments: Asked.args, **named: Asked.kwargs) -> Answered:
+        known = keeper.store().known
+        if known is not None:
+            known.answers.clear()
+        return ask(*arguments, **named)
+
+    return asked

@@ -19,6 +19,7 @@ from analytics.engines.seen import first_seen
 from analytics.mirror import build, changes, history, look, sync
 from analytics.mirror.columns import SCHEMA
 from analytics.mirror.keeper import Keeper
+from analytics.mirror.known import Known
 from analytics.mirror.looks import Looks
 from analytics.mirror.state import check
 from analytics.mirror.store import Store, registered
@@ -180,6 +181,17 @@ def _glimpse_unchecked(patch: Patch) -> None:
     patch.setattr(Store, "glimpse", unchecked)
 
 
+def _answers_kept(patch: Patch) -> None:
+    """Answers that were kept are given after the next commit, too."""
+    made, kept = Known.__init__, dict[str, Any]()
+
+    def with_those_of_before(self: Known, state: Any) -> None:
+        made(self, state)
+        self.answers = kept
+
+    patch.setattr(Known, "__init__", with_those_of_before)
+
+
 def _look_under_way_shared(patch: Patch) -> None:
     """Who comes while a look is under way takes that one, though it was begun before."""
     soon, under_way = Looks.soon, dict[Any, Any]()
@@ -254,6 +266,7 @@ BUGS: dict[str, Bug] = {
     "no lock before the snapshot": _no_lock,
     "state is read after the look": _state_read_after_the_look,
     "a glimpse of the file is not checked": _glimpse_unchecked,
+    "answers are kept for ever": _answers_kept,
     "a look under way is shared": _look_under_way_shared,
     "the state is not read again after a commit": _state_kept,
     "what was found above the tidemark is kept": _changes_kept,

@@ -12,8 +12,9 @@ import pytest
 
 from analytics.engines.mirrored import MirrorEngine
 from analytics.engines.postgres import PostgresEngine
+from analytics.mirror.known import MOST_ANSWERS, MOST_ROWS, Known
 from analytics.mirror.look import Look, look
-from analytics.mirror.store import Known, Store
+from analytics.mirror.store import Store
 from tests.mirror.conftest import SHOP, WINDOW, Write, delete, insert
 from tests.mirror.hand_kept import HandKept
 
@@ -79,6 +80,45 @@ def test_a_commit_between_the_look_at_the_state_and_the_statement_is_noticed(
     monkeypatch.setattr(store, "_database", Overtaken(store._database))
     assert store.glimpse(state, COUNT, LIMIT) is None
     assert store.glimpse(known(mirror)[1], COUNT, LIMIT) == [(2,)]
+
+
+def test_a_statement_runs_once_between_two_commits(
+    mirror: HandKept, connect: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    insert(writer)
+    mirror.open_or_build()
+    store, state = known(mirror)
+    database, opened = store._database, []
+
+    class Counted:
+        def cursor(self) -> Any:
+            opened.append(database.cursor())
+            return opened[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_database", Counted())
+        assert [store.glimpse(state, COUNT, LIMIT) for _ in range(3)] == [[(1,)]] * 3
+        assert len(opened) == 1
+        assert store.glimpse(state, f"{COUNT} where false", LIMIT) == [(0,)]
+
+    insert(writer)
+    mirror.sync()
+    assert store.glimpse(state, COUNT, LIMIT) is None
+    assert store.glimpse(known(mirror)[1], COUNT, LIMIT) == [(2,)]
+
+
+def test_of_the_answers_kept_the_oldest_go_and_long_ones_are_not_kept(mirror: HandKept) -> None:
+    mirror.open_or_build()
+    _, found = known(mirror)
+    for number in range(MOST_ANSWERS + 1):
+        found.keep(f"select {number}", [(number,)])
+    assert list(found.answers.values()) == [[(number,)] for number in range(1, MOST_ANSWERS + 1)]
+    found.keep("select 1", [(1,)])
+    assert len(found.answers) == MOST_ANSWERS
+
+    found.keep("long", [(0,)] * (MOST_ROWS + 1))
+    assert "long" not in found.answers
 
 
 def test_a_question_asked_again_makes_one_statement_and_a_late_event_is_counted(

@@ -68,6 +68,7 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
         history.test_sync_between_a_questions_file_and_its_look_changes_no_answer
     ),
     "a glimpse of the file is not checked": (glimpse.test_a_sync_behind_the_look_changes_no_answer),
+    "answers are kept for ever": glimpse.test_a_statement_runs_once_between_two_commits,
     "a look under way is shared": shared.test_who_asks_during_a_look_shares_the_next,
     "the state is not read again after a commit": LATE,
     "what was found above the tidemark is kept": (
