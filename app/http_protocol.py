@@ -6,7 +6,7 @@ answer may take to be read.
 
 from __future__ import annotations
 
-from asyncio import TimerHandle, Transport
+from asyncio import AbstractEventLoop, TimerHandle, Transport
 from typing import Any, Final
 
 import orjson
@@ -45,6 +45,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Gives the first request's head its time."""
         super().connection_made(transport)
+        self._joined = _Joined(transport, self.loop)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,6 +80,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse_head()
         if not self._refused:
             super().on_headers_complete()
+            if self.scope["method"] != "HEAD":
+                self.cycle.transport = self._joined
 
     def on_body(self, body: bytes) -> None:
         """Nobody reads the body of what was refused."""
@@ -132,6 +135,37 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         body = orjson.dumps(problem)
         self.transport.write(_HEAD % (status, title, len(body)) + body)
         self.transport.close()
+
+
+class _Joined(Transport):
+    """A transport for the answers of a connection, whose head goes out with the body behind it.
+
+    uvicorn writes them one after the other, and each write costs both sides a system call and wakes
+    the peer up: together they took a twentieth of the server's time for a question.
+    """
+
+    def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport, self._loop = transport, loop
+        self._held: list[bytes | bytearray | memoryview] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write it behind what is held, or hold it if nothing is, for the rest of this turn."""
+        self._held.append(data)
+        if len(self._held) == 1:
+            self._loop.call_soon(self._flush)
+        else:
+            self._flush()
+
+    def close(self) -> None:
+        """Close the connection behind what was written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
+            self._transport.write(b"".join(held))
 
 
 def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

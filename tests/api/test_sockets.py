@@ -6,6 +6,7 @@ import asyncio
 import json
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -93,16 +94,21 @@ class Peer:
         """Status and document of the next answer."""
         received = b""
         while b"\r\n\r\n" not in received:
-            received += self._received()
+            received += self.piece()
         top, _, body = received.partition(b"\r\n\r\n")
         self.headers = dict(line.lower().split(b": ", 1) for line in top.split(b"\r\n")[1:])
         while len(body) < int(self.headers[b"content-length"]):
-            body += self._received()
+            body += self.piece()
         return int(top[9:12]), json.loads(body)
 
     def status(self) -> int:
         """Status of the next answer, whatever it holds."""
-        return int(self._received()[9:12])
+        return int(self.piece()[9:12])
+
+    def segments(self) -> int:
+        """How many pieces have come, each of one write of the server (tcpi_data_segs_in)."""
+        facts = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        return int.from_bytes(facts[152:156], sys.byteorder)
 
     def is_closed(self) -> bool:
         """Whether the server hangs up."""
@@ -111,7 +117,8 @@ class Peer:
         except ConnectionResetError:
             return True
 
-    def _received(self) -> bytes:
+    def piece(self) -> bytes:
+        """What comes next."""
         data = self._socket.recv(1 << 16)
         assert data, "the server hung up"
         return data
@@ -280,3 +287,31 @@ def assert_serving(address: tuple[str, int], caller: Caller) -> None:
         status, answer = peer.answer()
     assert status == 200, answer
     assert len(answer["inserted"]) == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how often was written")
+def test_an_answers_head_comes_with_its_body(address: tuple[str, int]) -> None:
+    with Peer(address) as peer:
+        for number in range(3):
+            peer.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert peer.answer()[0] == 200
+            assert peer.segments() == number + 1
+
+
+def test_requests_sent_ahead_are_answered_in_order_and_a_head_has_no_body(
+    address: tuple[str, int],
+) -> None:
+    methods = ["GET", "HEAD", "HEAD", "GET", "HEAD", "GET"]
+    ask = "{} /healthz HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: {}\r\n{}\r\n"
+    sent = [ask.format(each, number, "") for number, each in enumerate(methods)]
+    last = ask.format("GET", "last", "Connection: close\r\n")
+    received = b""
+    with Peer(address) as peer:
+        peer.send("".join((*sent, last)).encode())
+        while b"last" not in received or not peer.is_closed():
+            received += peer.piece()
+    answers = received.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    bodies = [each.partition(b"\r\n\r\n")[2] for each in answers]
+    assert [bool(body) for body in bodies] == [each == "GET" for each in (*methods, "GET")]
+    ids = [each.partition(b"x-request-id: ")[2].partition(b"\r\n")[0] for each in answers]
+    assert ids == [*(str(number).encode() for number in range(len(methods))), b"last"]
