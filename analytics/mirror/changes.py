@@ -141,14 +141,17 @@ def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) 
         MirrorBroken: the roll-ups say less than what was removed.
     """
     people, days, events = _days_since(cursor, known, _since(batch, grains))
-    codes = coded(people, days)
-    all_codes = np.union1d(codes, batch.sums.codes)
-    before, change = np.zeros((2, len(all_codes)), np.int64)
-    np.add.at(before, np.searchsorted(all_codes, codes), events)
-    change[np.searchsorted(all_codes, batch.sums.codes)] = batch.sums.events
-    after = before + change
+    changes = batch.sums
+    codes = np.concatenate([coded(people, days), changes.codes])
+    # To sort all of it once takes a quarter of the time that numpy's sets and look-ups would.
+    order = np.argsort(codes)
+    codes = codes[order]
+    starts = first_of_each(codes)
+    known_events = np.concatenate([events, np.zeros_like(changes.events)])[order]
+    all_events = np.concatenate([events, changes.events])[order]
+    before, after = (_sums_from(starts, each) for each in (known_events, all_events))
     _require_possible(before, after)
-    return Days(batch, known, PersonDays(*decoded(all_codes), before), after)
+    return Days(batch, known, PersonDays(*decoded(codes[starts]), before), after)
 
 
 def find_active_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
@@ -199,14 +202,16 @@ def _days_since(
 ) -> tuple[Integers, Integers, Integers]:
     """Who had how many events on which day, from that of `since` on; a day may come twice."""
     # People whom the dictionary lacks have keys below 0, and no days.
-    of_keys = np.argsort(known.keys)
-    of_keys = of_keys[np.searchsorted(known.keys[of_keys], 0) :]
-    keys = known.keys[of_keys]
+    in_file = np.flatnonzero(known.keys >= 0)
+    keys = known.keys[in_file]
+    # Keys are dense, so a table of all numbers up to the largest says whose each one is.
+    person_of_key = np.empty(keys.max(initial=-1) + 1, np.int64)
+    person_of_key[keys] = in_file
     # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
     days_since = written(statement("sync", "days"), {"since": int(since.min(initial=NEVER))})
     with registered(cursor, keys=pa.table({"user_key": _int32(keys)})):
         found = cursor.execute(days_since).to_arrow_table()
-    people = of_keys[np.searchsorted(keys, found["user_key"].to_numpy())]
+    people = person_of_key[found["user_key"].to_numpy()]
     days = found["day"].to_numpy().astype(np.int64)
     wanted = days >= since[people]
     return people[wanted], days[wanted], found["events"].to_numpy()[wanted]
@@ -261,9 +266,14 @@ def _sums(values: Integers, *columns: Integers) -> tuple[list[Integers], Integer
     for column in ordered:
         differs[1:] |= column[1:] != column[:-1]
     starts = np.flatnonzero(differs)
-    sums = np.add.reduceat(values[order], starts) if len(starts) else values
+    sums = _sums_from(starts, values[order])
     starts, sums = starts[sums != 0], sums[sums != 0]
     return [column[starts] for column in ordered], sums
+
+
+def _sums_from(starts: Integers, values: Integers) -> Integers:
+    """The sum of the values from each start to the next; the first one is at the beginning."""
+    return np.add.reduceat(values, starts) if len(starts) else values
 
 
 def _int32(values: npt.NDArray[Any], mask: Flags | None = None) -> pa.Array:

@@ -27,7 +27,7 @@ def test_every_case_runs_on_a_few_events() -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    assert "51 passed" in run.stdout
+    assert "56 passed" in run.stdout
 
 
 def test_the_library_is_measured_at_a_few_events() -> None:
