@@ -75,7 +75,7 @@ def http_plot(loads: list[dict[str, Any]]) -> alt.HConcatChart:
             "kind:N",
             title=None,
             sort=kinds,
-            scale=alt.Scale(range=[GREEN, BROWN, GREY, COLOURS[2]]),
+            scale=alt.Scale(range=[GREEN, COLOURS[2], BROWN, GREY, *COLOURS[4:]]),
         ),
     )
     rate = lines.mark_line(point=True).encode(

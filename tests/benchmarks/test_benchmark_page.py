@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from benchmarks.page import OF_THE_MIRROR, PAGE, PUBLISHED, http, medians, page
+from benchmarks.page import OF_THE_MIRROR, PAGE, PUBLISHED, http, loading, medians, page
 
 
 def a_case(about: str, median: float, **extra: object) -> dict[str, object]:
@@ -60,6 +60,7 @@ def test_the_page_says_what_the_published_run_found() -> None:
     run = orjson.loads(PUBLISHED.read_bytes())
     assert medians(run)
     assert http(run)
+    assert loading(run)
     assert PAGE.read_text() == written(run), (
         "run: make benchmark-page RUN=benchmarks/results/benchmark.json"
     )
