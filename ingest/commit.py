@@ -68,8 +68,8 @@ async def committed(
     The work is done again, on a fresh connection, when the connection broke or another transaction
     was in the way. It is given the numbers of those of its transactions that may have been
     committed nevertheless, mostly none. `lock_timeout` is Postgres's setting of that name, like
-    "500ms"; by default the server's own. After so many `seconds` it is given up, tried again or
-    not.
+    "500ms"; by default, and behind a commit that had no answer, the server's own. After so many
+    `seconds` it is given up, tried again or not.
 
     Raises:
         ContactLost: It failed again and again, or the time was over; it may have been committed.
@@ -87,7 +87,8 @@ async def committed(
         try:
             async with lent(pool, ends - loop.time()) as connection:
                 async with connection.transaction(isolation="read_committed"):
-                    number = await _number(connection, lock_timeout)
+                    # Whoever is in the way may be that commit, which still goes on.
+                    number = await _number(connection, None if unanswered else lock_timeout)
                     # The present one may have the number of an earlier one that left no trace.
                     result = await work(connection, [each for each in unanswered if each != number])
                     unanswered.append(number)

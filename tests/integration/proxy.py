@@ -13,16 +13,19 @@ from urllib.parse import parse_qs, urlsplit
 
 from app.local.instance import connect
 
-Lost = Literal["request", "answer"]
+Lost = Literal["request", "answer", "caller"]
 
 
 class Proxy:
-    """Loses one COMMIT, or Postgres's answer to it; or hangs, and passes nothing on, either way.
+    """Loses one COMMIT, Postgres's answer to it, or the caller before Postgres is done with it.
+
+    Or hangs, and passes nothing on, either way.
 
     Attributes:
         url: the way to Postgres by this.
         commits: how many were asked for.
-        lose: which of them is lost, from 1, or which one's answer; the connection ends with it.
+        lose: which of them is lost, from 1, or which one's answer or caller; the connection ends
+            with it.
         hang_behind: hangs once Postgres has said that it has done this.
     """
 
@@ -94,7 +97,9 @@ class Proxy:
                     (server if source is client else client).sendall(data)
                     if self.hang_behind and self.hang_behind + bytes(1) in data:
                         self.hang()
-                    if lost == "answer":
+                    if lost == "caller":
+                        client.close()
+                    if lost:
                         server.recv(1)  # now it is committed
                         return
 

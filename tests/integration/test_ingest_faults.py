@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from analytics.events import ProjectId
-from ingest import commit, small
+from ingest import commit, group, small
 from ingest.errors import LoadInterrupted
 from ingest.load import LoadOptions, load
 from ingest.policy import OnReject
@@ -37,6 +37,19 @@ INSERT = (
     "insert into events (project_id, event_id, occurred_at, user_id, event_type)"
     " values (7, $1, now(), 'other', 'x')"
 )
+FIRST_COMMIT_TAKES_A_SECOND = """
+create sequence commits;
+grant usage on commits to public;
+create function be_slow() returns trigger language plpgsql as $$
+begin
+    if nextval('commits') = 1 then
+        perform pg_sleep(1);
+    end if;
+    return null;
+end $$;
+create constraint trigger be_slow after insert on events
+    deferrable initially deferred for each row execute function be_slow()
+"""
 LOAD_IN_A_PROCESS = """
 import asyncio, sys
 import asyncpg
@@ -157,6 +170,24 @@ async def test_events_of_a_request_without_an_answer_are_told_apart_too(
         assert await write(1, 2, 3) == (ids(1, 2, 3), [])
         assert await write(2, 4, 5) == (ids(4, 5), ids(2))
     assert stored(database) == ALL[:5]
+
+
+@pytest.mark.parametrize("copy_from", [0, 1 << 30], ids=["copy", "insert"])
+async def test_a_commit_that_goes_on_without_its_caller_is_waited_for(
+    database: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, copy_from: int
+) -> None:
+    with psycopg.connect(database.owner) as owner:
+        owner.execute(FIRST_COMMIT_TAKES_A_SECOND)
+    monkeypatch.setattr(small, "COPY_FROM_ROWS", copy_from)
+    monkeypatch.setattr(group, "GROUP_PATIENCE", "50ms")
+    proxy.lose = 1, "caller"
+    async with asyncpg.create_pool(proxy.url, min_size=0) as pool:
+        events = [dict(zip(HEADER[:-1], row(each), strict=False)) for each in (1, 2, 3)]
+        batch = read_json(json.dumps(events).encode())
+        result = await SmallWriter(pool).write(PROJECT, batch)
+    assert result.inserted == [UUID(event_id(each)) for each in (1, 2, 3)]
+    assert proxy.commits == 2
+    assert stored(database) == ALL[:3]
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
