@@ -163,8 +163,8 @@ class _Joined(Transport):
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._held:
-            held, self._held = self._held, []
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
             self._transport.write(b"".join(held))
 
 
