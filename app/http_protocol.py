@@ -141,7 +141,7 @@ class _Joined(Transport):
     """A transport for the answers of a connection, whose head goes out with the body behind it.
 
     uvicorn writes them one after the other, and each write costs both sides a system call and wakes
-    the peer up: together they took a twentieth of the server's time for a question.
+    the peer up.
     """
 
     def __init__(self, transport: Transport, loop: AbstractEventLoop) -> None:

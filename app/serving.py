@@ -107,7 +107,7 @@ def serve_until_stopped(
     stop(end)
     gc.collect()
     gc.freeze()  # looking through all that was imported again holds a request up for 50 ms
-    gc.set_threshold(10_000)  # the default looks at the young after each request: 5% of its time
+    gc.set_threshold(10_000)  # by default looking through the young takes 5% of the time
     # uvicorn raises Ctrl-C again when it has stopped; here that is the ordinary end, not a failure.
     with watched(settings, found, end), suppress(KeyboardInterrupt):
         try:

@@ -11,7 +11,7 @@ Rows: TypeAlias = list[tuple[Any, ...]]
 
 MOST_ANSWERS: Final = 256
 MOST_ROWS: Final = 1_000
-"""Of an answer that is kept: if all are as long as may be, they take some 30 MB."""
+"""Of an answer that is kept: if all are as long as may be, they take some 45 MB."""
 
 
 class Known:
