@@ -21,13 +21,14 @@ import psycopg
 
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.duck import written
+from analytics.engines.added import added_rows, register_changed
 from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
-from analytics.engines.seen import Seen, find_changes, first_seen, last_seen
+from analytics.engines.seen import Seen, first_seen, last_seen
 from analytics.errors import DeadlineExceeded, Unreachable
-from analytics.mirror.calendars import Calendar, of_project
+from analytics.mirror.calendars import of_project
 from analytics.mirror.errors import MirrorBroken, MirrorUnavailable, Overtaken
 from analytics.mirror.keeper import Keeper
-from analytics.mirror.known import Known
+from analytics.mirror.known import Known, Rows
 from analytics.mirror.look import TailTooLong, look
 from analytics.mirror.looks import Looks
 from analytics.mirror.plan import age
@@ -48,6 +49,7 @@ MOST_BITS: Final = 2**29
 """For all periods of a question, in each thread: 64 MiB. Past that users are hashed."""
 
 _LARGEST_KEY: Final = "select coalesce(max(user_key), 0) from users"
+_EVERY_ROW: Final = 2**31 - 1
 _TRIES: Final = 3
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
@@ -114,7 +116,7 @@ class MirrorEngine:
     def explain(self, question: Question[RowT_co]) -> str:
         """See `Engine.explain`."""
         with self._seeing(question, Freshness.MIRROR) as (cursor, seen):
-            compiled = _compiled(question, seen.calendar, cursor)
+            compiled = _compiled(question, seen, cursor)
             plan = cursor.execute(f"explain {compiled.written}").fetchall()
         return "\n".join(str(text) for _, text in plan)
 
@@ -146,12 +148,15 @@ class MirrorEngine:
         if glimpsed is not None:
             return glimpsed
         with self._seeing(question, freshness) as (cursor, seen):
-            compiled = _compiled(question, seen.calendar, cursor)
-            if seen.has_changes:
-                find_changes(cursor, seen, question.project, compiled.sql)
+            compiled = _compiled(question, seen, cursor)
+            added: Rows = []
+            if seen.has_changes and compiled.reason == ROLLUP:
+                added = added_rows(cursor, seen, question)
+            elif seen.has_changes:
+                register_changed(cursor, seen, question.project)
             found = self._traced(compiled, lambda: cursor.execute(compiled.written).fetchall())
             meta = self._meta(seen, compiled.reason, started)
-        return Answer(question.rows(found), meta)
+        return Answer(question.rows(found + added), meta)
 
     def _glimpse(
         self, question: Question[RowT_co], freshness: Freshness, started: float
@@ -171,7 +176,7 @@ class MirrorEngine:
             or seen.calendar != of_project(question.project)
         ):
             return None
-        compiled = _compiled(question, seen.calendar)
+        compiled = _compiled(question, seen)
         with self._explained(store):
             exact = freshness is Freshness.EXACT
             looking = self._looks.soon(known.state, project_id) if exact else None
@@ -256,22 +261,18 @@ class MirrorEngine:
         return found
 
 
-def _compiled(
-    question: Question[Any], calendar: Calendar | None, cursor: Cursor | None = None
-) -> _Compiled:
+def _compiled(question: Question[Any], seen: Seen, cursor: Cursor | None = None) -> _Compiled:
     """The one rule: roll-ups, if they are by the question's calendar; else raw columns.
 
     Those by strings of bits, where these take little memory. The file is asked how many users there
-    are, so raw columns need a cursor. Without one it is by roll-ups with nothing above the
-    tidemark.
+    are, so raw columns need a cursor.
     """
     given = question.parameters()
     users, reason = 0, RAW
-    if cursor is None:
-        name, reason = f"{question.name}.settled", ROLLUP
-    elif calendar == of_project(question.project):
+    if seen.calendar == of_project(question.project):
         name, reason = question.name, ROLLUP
     else:
+        assert cursor is not None  # noqa: S101 - see above
         users = _largest_key(cursor)
         by_bits = question.name in BY_BITS and _periods(given) * users <= MOST_BITS
         name = f"{question.name}.{'bits' if by_bits else 'raw'}"
@@ -284,6 +285,9 @@ def _compiled(
         )
         sql = sql.replace("{offset_us}", offset_us(begins_at, seconds))
     named = {name: _plain(given[name]) for name in set(_PARAMETER.findall(template))}
+    if reason == ROLLUP and seen.has_changes and "limit" in named:
+        # What lies above may bring up any row; the question cuts them off behind it.
+        named["limit"] = _EVERY_ROW
     return _Compiled(sql, named, reason)
 
 

@@ -6,40 +6,20 @@ several at a time, and while a long transaction holds the tidemark back, what li
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 import pyarrow as pa
 
 from analytics.duck import written
-from analytics.mirror import changes
-from analytics.mirror.batch import Batch
-from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.calendars import Calendar
 from analytics.mirror.known import Known
 from analytics.mirror.look import Look
 from analytics.mirror.state import State
 from analytics.mirror.store import Cursor
-from analytics.project import Project
 
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
-_GRAIN: Final = re.compile(r"\bgrain = '(\w+)'")
-Find = Callable[[Cursor, Batch, Sequence[str]], pa.Table]
-# Table -> the columns of events that it is made of, and how it is made, by which grains.
-_CHANGES: Final[Mapping[str, tuple[Sequence[str], Find]]] = {
-    "active_changes": (("occurred_at", "user_id"), changes.find_active_changes),
-    "cohort_changes": (("occurred_at", "user_id"), changes.find_cohort_changes),
-    "type_changes": (
-        ("occurred_at", "event_type"),
-        lambda _, batch, __: changes.find_type_changes(batch),
-    ),
-    "changed": (
-        ("occurred_at", "user_id", "event_type"),
-        lambda cursor, batch, _: changes.find_changed(cursor, batch),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +31,14 @@ class Seen:
         calendar: of the roll-ups; None if the file has no event of the project.
         changed_at: the tidemark of the project's latest change in the file.
         look: what lies above in Postgres, if it was looked at.
-        found: what that changes, by table and grains, as far as some question needed it.
+        found: what that changes, by question, as far as one needed it; see `added`.
     """
 
     state: State
     calendar: Calendar | None
     changed_at: int
     look: Look | None = None
-    found: dict[tuple[str, ...], pa.Table] = field(default_factory=dict)
+    found: dict[str, pa.Table] = field(default_factory=dict)
 
     def with_look(self, look: Look | None) -> Self:
         """The same after another look; what was found stays where nothing has changed since."""
@@ -99,22 +79,3 @@ def first_seen(cursor: Cursor, state: State, project_id: int) -> Seen:
     row = cursor.execute(written(_CALENDAR, {"project_id": project_id})).fetchone()
     *calendar, changed_at = row or (None, 0)
     return Seen(state, Calendar(*calendar) if row else None, changed_at)
-
-
-def find_changes(cursor: Cursor, seen: Seen, project: Project, sql: str) -> None:
-    """Put what lies above the tidemark before those empty tables of the file that `sql` names.
-
-    Raises:
-        MirrorBroken: the roll-ups say less than what was removed.
-        psycopg.Error: what Postgres says.
-    """
-    grains = sorted(set(_GRAIN.findall(sql)))
-    named = [table for table in _CHANGES if re.search(rf"\b{table}\b", sql)]
-    for table in named:
-        if (table, *grains) not in seen.found:
-            assert seen.look is not None  # noqa: S101 - the caller has looked
-            columns, find = _CHANGES[table]
-            calendars = {int(project.id): seen.calendar or DEFAULT}
-            batch = Batch.of(seen.look.added(columns), seen.look.removed(columns), calendars)
-            seen.found[table, *grains] = find(cursor, batch, grains)
-        cursor.register(table, seen.found[table, *grains])

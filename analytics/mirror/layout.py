@@ -22,8 +22,8 @@ Days, and the first days of weeks and months, are numbers: days since 1970-01-01
 A grain is day, week or month. Properties are not here: no question reads them, and they would make
 the size of everything unbounded.
 
-Four more, `changed` and those named after changes, are always empty. A question that has a tail
-puts a temporary table of the same name before each, so its SQL is the same with and without one.
+One more, `changed`, is always empty. A question of raw columns that has a tail puts a temporary
+table of the same name before it, so its SQL is the same with and without one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from typing import Final, LiteralString
 from analytics.duck import VERSION
 
 # With DuckDB's version, for its hash of a name is another in another.
-FORMAT: Final = f"5 of DuckDB {VERSION}"
+FORMAT: Final = f"6 of DuckDB {VERSION}"
 
 LAYOUT: Final[LiteralString] = """
 create table mirror (
@@ -63,11 +63,6 @@ create table type_counts (project_id integer, day integer, event_type varchar, e
 create table changed (
     project_id integer, user_key integer, event_type varchar, us bigint, sign bigint
 );
-create table active_changes (project_id integer, grain varchar, period integer, users bigint);
-create table cohort_changes (
-    project_id integer, grain varchar, cohort integer, period integer, users bigint
-);
-create table type_changes (project_id integer, day integer, event_type varchar, events bigint);
 create macro week_of(day, week_start) as
     day - ((day + if(week_start = 'sunday', 4, 3)) % 7 + 7) % 7;
 create macro month_of(day) as

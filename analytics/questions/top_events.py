@@ -1,11 +1,12 @@
 """Top events: which event types occurred most often within a range of local days.
 
-An engine's compact answer has the columns (event_type, count), at most `limit` of them, already the
-right ones.
+An engine's compact answer has the columns (event_type, count): every type, or the right `limit` of
+them. Rows of one type add up.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, cast
@@ -63,9 +64,8 @@ class TopEvents:
 
     def rows(self, found: Iterable[Sequence[object]]) -> tuple[EventCount, ...]:
         """The event types in their order, from (event_type, count)."""
-        counts = cast("Iterable[tuple[str, int]]", found)
-        return tuple(
-            sorted(
-                (EventCount(*row) for row in counts), key=lambda row: (-row.count, row.event_type)
-            )
-        )
+        counts: defaultdict[str, int] = defaultdict(int)
+        for event_type, count in cast("Iterable[tuple[str, int]]", found):
+            counts[event_type] += count
+        ordered = sorted((-count, event_type) for event_type, count in counts.items() if count)
+        return tuple(EventCount(event_type, -count) for count, event_type in ordered[: self.limit])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from analytics.engines import mirrored
 from analytics.mirror import courtesy
+from analytics.mirror.look import Look
 from tests.mirror.conftest import SHOP, WINDOW, Write, insert
 from tests.mirror.hand_kept import HandKept
 
@@ -46,13 +46,13 @@ def test_question_with_a_tail_is_let_pass(
     store = mirror.open_or_build()
     insert(connect())
     seen: list[bool] = []
-    find_changes = mirrored.find_changes
+    added = Look.added
 
-    def noting(*arguments: Any) -> None:
+    def noting(*arguments: Any) -> Any:
         seen.append(store.courtesy.is_asked)
-        find_changes(*arguments)
+        return added(*arguments)
 
-    monkeypatch.setattr(mirrored, "find_changes", noting)
+    monkeypatch.setattr(Look, "added", noting)
     mirror.engine.answer(WINDOW.questions(SHOP)[0])
     assert seen == [True]
     assert not store.courtesy.is_asked

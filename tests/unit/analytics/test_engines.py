@@ -52,8 +52,7 @@ def test_methods_are_those_of_the_protocol(kind: type) -> None:
 
 def test_every_engine_has_every_question_and_no_file_more() -> None:
     expected = {f"{kind.name}/{question.name}.sql" for kind in KINDS for question in QUESTIONS}
-    kinds = ("raw", "settled")
-    expected |= {f"mirror/{question.name}.{kind}.sql" for question in QUESTIONS for kind in kinds}
+    expected |= {f"mirror/{question.name}.raw.sql" for question in QUESTIONS}
     expected |= {f"mirror/{name}.bits.sql" for name in BY_BITS}
     found = {f"{path.parent.name}/{path.name}" for path in FILES if path.parent.name in NAMES}
     assert found == expected
@@ -80,7 +79,7 @@ def test_statement_names_its_owner_and_leaves_out_the_head(path: Path) -> None:
 def test_questions_give_every_parameter_that_files_take(question: Question) -> None:
     given = {*question.parameters(), "offset_us", "users"}
     names = [(engine, question.name) for engine in NAMES]
-    names += [("mirror", f"{question.name}.{kind}") for kind in ("settled", "raw")]
+    names.append(("mirror", f"{question.name}.raw"))
     if question.name in BY_BITS:
         names.append(("mirror", f"{question.name}.bits"))
     for engine, name in names:
