@@ -17,13 +17,16 @@ import pyarrow as pa
 from analytics.engines.seen import Seen
 from analytics.mirror import changes
 from analytics.mirror.batch import Batch
-from analytics.mirror.calendars import DEFAULT
+from analytics.mirror.calendars import DEFAULT, of_project
 from analytics.mirror.known import Rows
 from analytics.mirror.store import Cursor
 from analytics.project import Project
 from analytics.questions.question import Question
 
 _Given: TypeAlias = Mapping[str, Any]
+
+_CHANGED: Final = "changed"
+_OF_CHANGED: Final = ("occurred_at", "user_id", "event_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,20 @@ def register_changed(cursor: Cursor, seen: Seen, project: Project) -> None:
     Raises:
         psycopg.Error: what Postgres says.
     """
-    if "changed" not in seen.found:
-        batch = _batch(seen, project, ("occurred_at", "user_id", "event_type"))
-        seen.found["changed"] = changes.find_changed(cursor, batch)
-    cursor.register("changed", seen.found["changed"])
+    if _CHANGED not in seen.found:
+        seen.found[_CHANGED] = changes.find_changed(cursor, _batch(seen, project, _OF_CHANGED))
+    cursor.register(_CHANGED, seen.found[_CHANGED])
+
+
+def columns_to_read(seen: Seen, question: Question[Any]) -> Sequence[str]:
+    """The columns of events above the tidemark that the question needs; none for lack of need.
+
+    What was found for it before is good while the numbers of what lies above are the same.
+    """
+    by_rollups = seen.calendar == of_project(question.project)
+    if (question.name if by_rollups else _CHANGED) in seen.found:
+        return ()
+    return _CHANGES[question.name].columns if by_rollups else _OF_CHANGED
 
 
 def _batch(seen: Seen, project: Project, columns: Sequence[str]) -> Batch:

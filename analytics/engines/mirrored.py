@@ -21,7 +21,7 @@ import psycopg
 
 from analytics.answer import Answer, Meta, RowT_co
 from analytics.duck import written
-from analytics.engines.added import added_rows, register_changed
+from analytics.engines.added import added_rows, columns_to_read, register_changed
 from analytics.engines.protocol import TIMEOUT, Freshness, Tracer
 from analytics.engines.seen import Seen, first_seen, last_seen
 from analytics.errors import DeadlineExceeded, Unreachable
@@ -147,7 +147,7 @@ class MirrorEngine:
         glimpsed = self._glimpse(question, freshness, started)
         if glimpsed is not None:
             return glimpsed
-        with self._seeing(question, freshness) as (cursor, seen):
+        with self._seeing(question, freshness, reads=True) as (cursor, seen):
             compiled = _compiled(question, seen, cursor)
             added: Rows = []
             if seen.has_changes and compiled.reason == ROLLUP:
@@ -194,9 +194,12 @@ class MirrorEngine:
 
     @contextmanager
     def _seeing(
-        self, question: Question[Any], freshness: Freshness
+        self, question: Question[Any], freshness: Freshness, *, reads: bool = False
     ) -> Iterator[tuple[Cursor, Seen]]:
-        """A cursor that sees the file in one state, and what the question sees."""
+        """A cursor that sees the file in one state, and what the question sees.
+
+        One that `reads` is going to ask for the events above the tidemark, if there are any.
+        """
         store, project_id = self._keeper.store(), question.project.id
         with (
             self._explained(store),
@@ -211,7 +214,10 @@ class MirrorEngine:
             if freshness is Freshness.MIRROR:
                 yield cursor, seen.with_look(None)
                 return
-            with look(self._keeper.sessions, state, project_id, self._timeout) as above:
+            columns = columns_to_read(seen, question) if reads else ()
+            with look(
+                self._keeper.sessions, state, project_id, self._timeout, columns=columns
+            ) as above:
                 projects[project_id] = seen.with_look(above)
                 yield cursor, projects[project_id]
 

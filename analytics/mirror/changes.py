@@ -32,7 +32,7 @@ from analytics.mirror.batch import Batch, PersonDays, coded, decoded, first_of_e
 from analytics.mirror.dictionaries import NEVER, Keys, find_people
 from analytics.mirror.errors import MirrorBroken
 from analytics.mirror.periods import Flags, Integers, periods
-from analytics.mirror.store import Cursor, registered
+from analytics.mirror.store import Cursor
 from analytics.sql import statement
 
 
@@ -209,8 +209,8 @@ def _days_since(
     person_of_key[keys] = in_file
     # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
     days_since = written(statement("sync", "days"), {"since": int(since.min(initial=NEVER))})
-    with registered(cursor, keys=pa.table({"user_key": _int32(keys)})):
-        found = cursor.execute(days_since).to_arrow_table()
+    cursor.register("keys", pa.table({"user_key": _int32(keys)}))
+    found = cursor.execute(days_since).to_arrow_table()
     people = person_of_key[found["user_key"].to_numpy()]
     days = found["day"].to_numpy().astype(np.int64)
     wanted = days >= since[people]

@@ -67,11 +67,36 @@ def read(
     Raises:
         psycopg.Error: what Postgres says.
     """
-    fields = ", ".join(["count(*)", *(_FIELDS[column] for column in columns)])
-    sql = statement("sync", name).replace("{columns}", fields)
+    return _table(_row(connection, name, parameters, columns), columns)
+
+
+def read_counted(
+    connection: Connection, name: str, parameters: Mapping[str, object], columns: Sequence[str]
+) -> tuple[pa.Table, int]:
+    """As `read`, of the project that the parameters name, and how many rows all projects have."""
+    *row, of_all = _row(
+        connection, name, parameters, columns, " filter (where project_id = %(project_id)s)"
+    )
+    return _table(row, columns), of_all
+
+
+def _row(
+    connection: Connection,
+    name: str,
+    parameters: Mapping[str, object],
+    columns: Sequence[str],
+    of: LiteralString = "",
+) -> Sequence[Any]:
+    fields = ["count(*)", *(_FIELDS[column] for column in columns)]
+    sql = statement("sync", name).replace("{columns}", ", ".join(f"{each}{of}" for each in fields))
     with connection.cursor(binary=True) as cursor:
-        row = cursor.execute(sql, parameters, prepare=False).fetchone()
+        row: Sequence[Any] | None = cursor.execute(sql, parameters, prepare=False).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without groups has one row
+    return row
+
+
+def _table(row: Sequence[Any], columns: Sequence[str]) -> pa.Table:
+    """From the number of rows and the field of each column."""
     schema = pa.schema([SCHEMA.field(column) for column in columns])
     rows, *found = row
     if rows == 0:

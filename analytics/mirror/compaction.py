@@ -15,7 +15,7 @@ from typing import Final
 
 from analytics.mirror.store import Cursor, Store
 
-RECENT_SHARE, LEAST_RECENT = 0.5, 100_000
+RECENT_SHARE, LEAST_RECENT = 0.5, 20_000
 USER_DAYS_SHARE, LEAST_USER_DAYS = 0.5, 500_000
 REMOVED_SHARE, LEAST_REMOVED = 0.2, 100_000
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from analytics.mirror.batch import Batch
 from analytics.mirror.periods import Flags, Integers
-from analytics.mirror.store import Cursor, registered
+from analytics.mirror.store import Cursor
 from analytics.sql import statement
 
 # A day behind all days, for people without events.
@@ -49,8 +49,8 @@ def find_people(cursor: Cursor, batch: Batch) -> Keys:
             "user_id": people.names,
         }
     )
-    with registered(cursor, names=names):
-        alike = cursor.execute(statement("sync", "people")).to_arrow_table()
+    cursor.register("names", names)
+    alike = cursor.execute(statement("sync", "people")).to_arrow_table()
     same = pc.and_(
         pc.equal(alike["user_id"], names["user_id"].take(alike["person"])),
         pc.equal(alike["project_id"], names["project_id"].take(alike["person"])),
@@ -89,8 +89,8 @@ def enter_people(cursor: Cursor, batch: Batch, people: Keys, lacking: Flags) -> 
             "first_day": pa.array(first_days.astype(np.int32), mask=first_days == NEVER),
         }
     )
-    with registered(cursor, newcomers=newcomers):
-        cursor.execute(statement("sync", "insert_users"))
+    cursor.register("newcomers", newcomers)
+    cursor.execute(statement("sync", "insert_users"))
 
 
 def enter_types(cursor: Cursor, event_types: pa.ChunkedArray) -> Integers:
@@ -110,7 +110,7 @@ def enter_types(cursor: Cursor, event_types: pa.ChunkedArray) -> Integers:
                 "event_type": encoded.dictionary.take(pa.array(lacking)),
             }
         )
-        with registered(cursor, newcomers=newcomers):
-            cursor.execute(statement("sync", "insert_event_types"))
+        cursor.register("newcomers", newcomers)
+        cursor.execute(statement("sync", "insert_event_types"))
     each: Integers = keys[encoded.indices.to_numpy()]
     return each

@@ -24,15 +24,25 @@ def local_days(zone_name: str, us: Integers) -> Integers:
     They are those of `calendar.day_starts`. Outside of the years 2 to 9998, which no question
     reaches, the nearest offset inside counts.
     """
-    seconds = us // _MICROSECONDS
+    if not len(us):
+        return us
+    first, last = _years(np.array([us.min(), us.max()]))
+    # Mostly it is one for all, and the others are not looked at.
+    if first == last:
+        return _local_days_of_year(zone_name, int(first), us)
     years = _years(us)
     days = np.empty(len(us), np.int64)
     for year in np.unique(years):
         chosen = years == year
-        begins, added = _offsets_of_year(zone_name, int(year))
-        at = seconds[chosen]
-        latest = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
-        days[chosen] = (at + added[latest]) // DAY_SECONDS
+        days[chosen] = _local_days_of_year(zone_name, int(year), us[chosen])
+    return days
+
+
+def _local_days_of_year(zone_name: str, year: int, us: Integers) -> Integers:
+    begins, added = _offsets_of_year(zone_name, year)
+    at = us // _MICROSECONDS
+    latest = np.maximum(np.searchsorted(begins, at, side="right") - 1, 0)
+    days: Integers = (at + added[latest]) // DAY_SECONDS
     return days
 
 
@@ -59,15 +69,8 @@ def day_starts(zone_name: str, years: Iterable[int]) -> tuple[Integers, Integers
 
 
 def _years(us: Integers) -> Integers:
-    """The UTC year of each instant; mostly it is one for all, and the others are not looked at."""
-
-    def year(instants: Integers) -> Integers:
-        return instants.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
-
-    if not len(us):
-        return us
-    first, last = year(np.array([us.min(), us.max()]))
-    return np.broadcast_to(first, us.shape) if first == last else year(us)
+    """The UTC year of each instant."""
+    return us.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
 
 
 def _seconds(year: int) -> int:

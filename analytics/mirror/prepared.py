@@ -16,7 +16,7 @@ from analytics.sql import statement
 
 _PREPARE: Final = sql.SQL("""/* tidemark mirror prepare */
 prepare tidemark_history(uuid) as {history};
-prepare tidemark_tail_size(bigint, integer, integer) as {tail_size}""")
+prepare tidemark_tail_size(bigint, integer, integer, integer) as {tail_size}""")
 
 _prepared: Final[WeakSet[psycopg.Connection[Any]]] = WeakSet()
 
@@ -34,7 +34,10 @@ def prepare(connection: psycopg.Connection[Any]) -> None:
     statements = _PREPARE.format(
         history=sql.SQL(statement("sync", "history")).format(mirror_id=number("$1")),
         tail_size=sql.SQL(statement("sync", "tail_size")).format(
-            horizon=number("$1"), project_id=number("$2"), most=number("$3")
+            horizon=number("$1"),
+            project_id=number("$2"),
+            most_rows=number("$3"),
+            most_removals=number("$4"),
         ),
     )
     try:
@@ -51,7 +54,7 @@ def history(mirror_id: UUID) -> sql.Composable:
     return sql.SQL("execute tidemark_history({})").format(sql.Literal(mirror_id))
 
 
-def tail_size(horizon: int, project_id: int, most: int) -> sql.Composable:
+def tail_size(horizon: int, project_id: int, most_rows: int, most_removals: int) -> sql.Composable:
     """The statement that reads `analytics/sql/sync/tail_size.sql`, on a prepared connection."""
-    numbers = sql.SQL(", ").join(map(sql.Literal, (horizon, project_id, most)))
+    numbers = sql.SQL(", ").join(map(sql.Literal, (horizon, project_id, most_rows, most_removals)))
     return sql.SQL("execute tidemark_tail_size({})").format(numbers)

@@ -15,7 +15,6 @@ from threading import Lock
 from typing import Any, Final, Self
 
 import duckdb
-import pyarrow as pa
 
 from analytics.deadline import deadline
 from analytics.duck import (
@@ -334,18 +333,6 @@ class Store:
             raise MirrorUnavailable(
                 f"the mirror needs more memory than it may have: {gist(error)}", cause="memory"
             ) from error
-
-
-@contextmanager
-def registered(cursor: Cursor, **relations: pa.Table) -> Iterator[None]:
-    """Tables of Arrow as relations of these names, for the length of the block."""
-    for name, table in relations.items():
-        cursor.register(name, table)
-    try:
-        yield
-    finally:
-        for name in relations:
-            cursor.unregister(name)
 
 
 def write_state(cursor: Cursor, state: State) -> None:

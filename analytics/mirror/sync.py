@@ -41,7 +41,7 @@ from analytics.mirror.history import Facts, snapshot
 from analytics.mirror.periods import GRAINS
 from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
-from analytics.mirror.store import Cursor, Store, registered, write_state
+from analytics.mirror.store import Cursor, Store, write_state
 from analytics.sessions import Sessions
 from analytics.sql import statement
 
@@ -178,7 +178,7 @@ class Syncer:
 
 
 def _read(sessions: Sessions, state: State) -> _Read:
-    size = tail_size(state.horizon, 0, ROWS_BY_INDEX + 1)
+    size = tail_size(state.horizon, 0, ROWS_BY_INDEX + 1, ROWS_BY_INDEX + 1)
     with snapshot(sessions, state.mirror_id, TIMEOUT, size) as (connection, facts, [sizes]):
         check(facts, state)
         span = {"since": state.horizon, "before": facts.xmin}
@@ -282,19 +282,19 @@ def _apply(
         "first_days": days.cohorts(~lacking),
         "user_day_changes": days.user_days(),
     }
-    with registered(cursor, **{name: each for name, each in changed.items() if len(each)}):
-        for step, name in _UPDATES.items():
-            if len(changed[name]):
-                give_way()
-                cursor.execute(statement("sync", step))
+    for step, name in _UPDATES.items():
+        if len(changed[name]):
+            give_way()
+            cursor.register(name, changed[name])
+            cursor.execute(statement("sync", step))
     return len(changed["user_day_changes"])
 
 
 def _take_out(cursor: Cursor, gone: pa.Table, batch: Batch, people: Keys) -> None:
     if not len(gone):
         return
-    with registered(cursor, gone=_by_keys(gone, batch, people, sign=-1)):
-        deleted = cursor.execute(statement("sync", "delete_events")).fetchone()
+    cursor.register("gone", _by_keys(gone, batch, people, sign=-1))
+    deleted = cursor.execute(statement("sync", "delete_events")).fetchone()
     if deleted != (len(gone),):
         raise MirrorBroken(
             f"{len(gone)} events were removed, but the mirror held {deleted} of them",
@@ -313,8 +313,8 @@ def take_in(cursor: Cursor, arrivals: pa.Table, batch: Batch, people: Keys) -> K
     people = with_next_keys(cursor, people)
     types = pa.array(enter_types(cursor, arrivals["event_type"]).astype(np.int32))
     rows = _by_keys(arrivals, batch, people, sign=1).append_column("type_key", types)
-    with registered(cursor, arrivals=rows):
-        cursor.execute(statement("sync", "insert_events"))
+    cursor.register("arrivals", rows)
+    cursor.execute(statement("sync", "insert_events"))
     return people
 
 

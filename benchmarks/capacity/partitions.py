@@ -84,6 +84,6 @@ def _looks(reader: str) -> float:
 
 def _look(sessions: Sessions) -> float:
     began = time.perf_counter()
-    size = prepared.tail_size(10**15, PROJECT, 200_001)
+    size = prepared.tail_size(10**15, PROJECT, 200_001, 200_001)
     with snapshot(sessions, uuid4(), timedelta(seconds=5), size):
         return (time.perf_counter() - began) * 1000

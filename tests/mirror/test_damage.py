@@ -290,7 +290,7 @@ def test_postgres_gone_in_the_middle_of_a_question_is_unreachable(
     mirror.open_or_build()
     insert(writer, user="bob")
     with monkeypatch.context() as patch:
-        patch.setattr("analytics.mirror.look.read", lambda *_: _cut(mirror))
+        patch.setattr("analytics.mirror.look.read_counted", lambda *_: _cut(mirror))
         with pytest.raises(Unreachable):
             mirror.engine.answer(QUESTIONS[0])
     exact()

@@ -131,9 +131,9 @@ def test_a_question_asked_again_makes_one_statement_and_a_late_event_is_counted(
     seen: list[object] = []
     seeing = MirrorEngine._seeing
 
-    def noted(engine: MirrorEngine, *asked: Any) -> Any:
+    def noted(engine: MirrorEngine, *asked: Any, **named: Any) -> Any:
         seen.append(asked)
-        return seeing(engine, *asked)
+        return seeing(engine, *asked, **named)
 
     monkeypatch.setattr(MirrorEngine, "_seeing", noted)
     for question in WINDOW.questions(SHOP):

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from analytics.mirror.columns import read
+from analytics.mirror.columns import read_counted
 from tests.mirror.conftest import Write, insert
 from tests.mirror.hand_kept import HandKept
 
@@ -32,8 +32,10 @@ def test_names_are_read_whole_whatever_the_client_is_set_to(
     for name in names:
         insert(writer, user=name)
     with mirror.sessions.connection() as connection:
-        parameters = {"horizon": 0, "project_id": 1}
-        found = read(connection, "tail", parameters, ["user_id", "occurred_at"])
+        parameters = {"horizon": 0, "project_id": 1, "most": 100}
+        columns = ["user_id", "occurred_at"]
+        found, of_all = read_counted(connection, "tail", parameters, columns)
+    assert of_all == len(names)
     assert sorted(found["user_id"].to_pylist()) == sorted(names)
     assert len(found["occurred_at"]) == len(names)
 
