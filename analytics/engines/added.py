@@ -114,9 +114,10 @@ def register_changed(cursor: Cursor, seen: Seen, project: Project) -> None:
 
 
 def columns_to_read(seen: Seen, question: Question[Any]) -> Sequence[str]:
-    """The columns of events above the tidemark that the question needs; none for lack of need.
+    """The columns that the question needs of events above the tidemark, if there are any.
 
-    What was found for it before is good while the numbers of what lies above are the same.
+    None where it may need none: what was found for it before is good while the numbers of what lies
+    above are the same.
     """
     by_rollups = seen.calendar == of_project(question.project)
     if (question.name if by_rollups else _CHANGED) in seen.found:

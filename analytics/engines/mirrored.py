@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final, LiteralString, TypeVar, cast
@@ -218,8 +218,9 @@ class MirrorEngine:
             with look(
                 self._keeper.sessions, state, project_id, self._timeout, columns=columns
             ) as above:
-                projects[project_id] = seen.with_look(above)
-                yield cursor, projects[project_id]
+                seen = seen.with_look(above)
+                projects[project_id] = replace(seen, look=above.numbers)
+                yield cursor, seen
 
     @contextmanager
     def _explained(self, store: Store) -> Iterator[None]:

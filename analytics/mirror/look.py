@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 import pyarrow as pa
 from psycopg import sql
@@ -56,6 +56,11 @@ class Look:
     def above(self) -> tuple[int, int, str]:
         """What lies above the tidemark: two looks at one tidemark with the same see the same."""
         return self.rows, self.removals, self.checkpoint
+
+    @property
+    def numbers(self) -> Self:
+        """The same without events that were read already, to be kept for others."""
+        return replace(self, _tail=None)
 
     def added(self, columns: Sequence[str]) -> pa.Table:
         """The project's events at or above the tidemark, with `project_id` and these of SCHEMA.
