@@ -1,8 +1,9 @@
 """What every question can do, whoever answers it.
 
 A question knows how to be asked (`parameters`) and how to be read (`rows`); an engine only knows
-how to run the SQL file that bears the question's name. So no engine knows a question, and no
-question an engine.
+how to run the SQL file that bears the question's name. So no question knows an engine, and no
+engine a question; but the mirror has to say what new events do to each of its answers, see
+`analytics.engines.added`.
 """
 
 from __future__ import annotations
