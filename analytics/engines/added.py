@@ -35,12 +35,12 @@ class _Changes:
 
     Attributes:
         columns: of events that they are made of.
-        find: in the file, for a batch of such events.
+        find: by the file, for a batch of such events.
         rows: of those found, as rows of the question's own statement, by its parameters.
     """
 
     columns: Sequence[str]
-    find: Callable[[Cursor, Batch], pa.Table]
+    find: Callable[[Cursor, Seen, Batch], pa.Table]
     rows: Callable[[pa.Table, _Given], Rows]
 
 
@@ -72,17 +72,21 @@ def _rows(*columns: Any) -> Rows:
 _CHANGES: Final[Mapping[str, _Changes]] = {
     "dau": _Changes(
         ("occurred_at", "user_id"),
-        lambda cursor, batch: changes.find_active_changes(cursor, batch, ["day"]),
+        lambda cursor, seen, batch: changes.find_active_changes(
+            cursor, batch, seen.keys(cursor, batch.people), ["day"]
+        ),
         _dau,
     ),
     "retention": _Changes(
         ("occurred_at", "user_id"),
-        lambda cursor, batch: changes.find_cohort_changes(cursor, batch, ["week"]),
+        lambda cursor, seen, batch: changes.find_cohort_changes(
+            cursor, batch, seen.keys(cursor, batch.people), ["week"]
+        ),
         _retention,
     ),
     "top_events": _Changes(
         ("occurred_at", "event_type"),
-        lambda _, batch: changes.find_type_changes(batch),
+        lambda _cursor, _seen, batch: changes.find_type_changes(batch),
         _top_events,
     ),
 }
@@ -98,7 +102,7 @@ def added_rows(cursor: Cursor, seen: Seen, question: Question[Any]) -> Rows:
     how = _CHANGES[question.name]
     if question.name not in seen.found:
         batch = _batch(seen, question.project, how.columns)
-        seen.found[question.name] = how.find(cursor, batch)
+        seen.found[question.name] = how.find(cursor, seen, batch)
     return how.rows(seen.found[question.name], question.parameters())
 
 
@@ -109,7 +113,8 @@ def register_changed(cursor: Cursor, seen: Seen, project: Project) -> None:
         psycopg.Error: what Postgres says.
     """
     if _CHANGED not in seen.found:
-        seen.found[_CHANGED] = changes.find_changed(cursor, _batch(seen, project, _OF_CHANGED))
+        batch = _batch(seen, project, _OF_CHANGED)
+        seen.found[_CHANGED] = changes.find_changed(batch, seen.keys(cursor, batch.people))
     cursor.register(_CHANGED, seen.found[_CHANGED])
 
 

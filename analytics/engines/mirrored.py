@@ -209,7 +209,9 @@ class MirrorEngine:
             known = store.known or Known(state)
             # Of another state it is nobody's to know: what is left in it is for nobody.
             projects = known.projects if known.state is state else {}
-            seen: Seen = projects.get(project_id) or first_seen(cursor, state, project_id)
+            seen: Seen = projects.get(project_id) or first_seen(
+                cursor, state, store.users, project_id
+            )
             projects[project_id] = seen
             if freshness is Freshness.MIRROR:
                 yield cursor, seen.with_look(None)

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from analytics.duck import written
 from analytics.mirror.calendars import Calendar
+from analytics.mirror.dictionaries import keys_of
 from analytics.mirror.known import Known
 from analytics.mirror.look import Look
 from analytics.mirror.state import State
 from analytics.mirror.store import Cursor
+from analytics.mirror.users import Keys, People, Users
 
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
@@ -30,6 +32,7 @@ class Seen:
         state: that of the file.
         calendar: of the roll-ups; None if the file has no event of the project.
         changed_at: the tidemark of the project's latest change in the file.
+        users: the file's dictionary in memory, of this state or of another.
         look: what lies above in Postgres, if it was looked at.
         found: what that changes, by question, as far as one needed it; see `added`.
     """
@@ -37,6 +40,7 @@ class Seen:
     state: State
     calendar: Calendar | None
     changed_at: int
+    users: Users
     look: Look | None = None
     found: dict[str, pa.Table] = field(default_factory=dict)
 
@@ -44,6 +48,10 @@ class Seen:
         """The same after another look; what was found stays where nothing has changed since."""
         same = look and self.look and look.above == self.look.above
         return replace(self, look=look, found=self.found if same else {})
+
+    def keys(self, cursor: Cursor, people: People) -> Keys:
+        """Who these people are in the file, which the cursor sees in this state."""
+        return keys_of(cursor, self.state, self.users, people)
 
     @property
     def has_changes(self) -> bool:
@@ -74,8 +82,8 @@ def last_seen(known: Known | None, project_id: int) -> Seen | None:
     return known.projects.get(project_id) if known else None
 
 
-def first_seen(cursor: Cursor, state: State, project_id: int) -> Seen:
+def first_seen(cursor: Cursor, state: State, users: Users, project_id: int) -> Seen:
     """What the file says of a project."""
     row = cursor.execute(written(_CALENDAR, {"project_id": project_id})).fetchone()
     *calendar, changed_at = row or (None, 0)
-    return Seen(state, Calendar(*calendar) if row else None, changed_at)
+    return Seen(state, Calendar(*calendar) if row else None, changed_at, users)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from analytics.mirror.calendars import Calendar
 from analytics.mirror.local_days import local_days
 from analytics.mirror.periods import Integers, since_week_start
+from analytics.mirror.users import People
 
 # Days of dates lie within 2^23 of 1970.
 _DAY_BITS: Final = 24
@@ -34,19 +35,6 @@ class PersonDays(NamedTuple):
     def codes(self) -> Integers:
         """One number for person and day, in the same order; see `decoded`."""
         return coded(self.people, self.days)
-
-
-class People(NamedTuple):
-    """Whoever events are of, by number from 0.
-
-    Attributes:
-        projects, names: who that is.
-        shifts: what `periods.since_week_start` says of the project's weeks.
-    """
-
-    projects: Integers
-    names: pa.Array
-    shifts: Integers
 
 
 def coded(people: Integers, days: Integers) -> Integers:

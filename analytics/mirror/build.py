@@ -130,6 +130,6 @@ def _take_in(
         projects.setdefault(project_id, wanted.get(project_id, DEFAULT))
     batch = Batch.of(part, part.slice(0, 0), projects)
     with store.writing() as cursor:
-        known = find_people(cursor, batch)
+        known = find_people(cursor, batch.people)
         people = take_in(cursor, part, batch, known)
         enter_people(cursor, batch, people, lacking=known.keys < 0)

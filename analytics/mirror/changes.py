@@ -29,10 +29,10 @@ import pyarrow as pa
 
 from analytics.duck import written
 from analytics.mirror.batch import Batch, PersonDays, coded, decoded, first_of_each
-from analytics.mirror.dictionaries import NEVER, Keys, find_people
 from analytics.mirror.errors import MirrorBroken
 from analytics.mirror.periods import Flags, Integers, periods
 from analytics.mirror.store import Cursor
+from analytics.mirror.users import NEVER, Keys
 from analytics.sql import statement
 
 
@@ -40,7 +40,8 @@ from analytics.sql import statement
 class Days:
     """The days of a batch's people that had events before it, or have some after it.
 
-    All days, of people whose first day may move; of others only those in periods that change.
+    All days, of people whose first day may move; of others only those in periods that change. Where
+    it doesn't matter how many events somebody had, they count as one.
     """
 
     batch: Batch
@@ -59,6 +60,17 @@ class Days:
         starts = first_of_each(people)
         found[people[starts]] = days[starts]
         return np.where(_moves(self.batch, self.known), found, self.known.first_days)
+
+    def last_days(self) -> Integers:
+        """The last day of each person after the batch; NEVER where that wasn't looked at."""
+        has_events = self.after > 0
+        people, days = self.before.people[has_events], self.before.days[has_events]
+        last_days = self.known.last_days.copy()
+        last_days[self.batch.sums.people] = NEVER
+        # All days from some day on were looked at, so the last of them is the last of all.
+        ends = np.append(first_of_each(people)[1:], len(people)) - 1 if len(people) else people
+        last_days[people[ends]] = days[ends]
+        return last_days
 
     def cohorts(self, among: Flags) -> pa.Table:
         """Whose first day changes: user_key, after integer, null for people without events."""
@@ -140,7 +152,7 @@ def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) 
     Raises:
         MirrorBroken: the roll-ups say less than what was removed.
     """
-    people, days, events = _days_since(cursor, known, _since(batch, grains))
+    people, days, events = _days_before(cursor, batch, known, grains)
     changes = batch.sums
     codes = np.concatenate([coded(people, days), changes.codes])
     # To sort all of it once takes a quarter of the time that numpy's sets and look-ups would.
@@ -154,15 +166,17 @@ def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) 
     return Days(batch, known, PersonDays(*decoded(codes[starts]), before), after)
 
 
-def find_active_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
+def find_active_changes(
+    cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]
+) -> pa.Table:
     """See `Days.active_changes`, and `find_days` for the errors."""
-    known = find_people(cursor, batch)
     return find_days(cursor, batch, known, grains).active_changes(grains)
 
 
-def find_cohort_changes(cursor: Cursor, batch: Batch, grains: Sequence[str]) -> pa.Table:
+def find_cohort_changes(
+    cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]
+) -> pa.Table:
     """See `Days.cohort_changes`, and `find_days` for the errors."""
-    known = find_people(cursor, batch)
     return find_days(cursor, batch, known, grains).cohort_changes(grains)
 
 
@@ -183,13 +197,12 @@ def find_type_changes(batch: Batch) -> pa.Table:
     )
 
 
-def find_changed(cursor: Cursor, batch: Batch) -> pa.Table:
+def find_changed(batch: Batch, known: Keys) -> pa.Table:
     """The events themselves, for raw columns, which need each one's instant."""
-    keys = find_people(cursor, batch).keys
     return pa.table(
         {
             "project_id": batch.events["project_id"],
-            "user_key": _int32(keys[batch.person_of_each]),
+            "user_key": _int32(known.keys[batch.person_of_each]),
             "event_type": batch.events["event_type"],
             "us": batch.events["occurred_at"].cast(pa.int64()),
             "sign": batch.events["sign"],
@@ -197,18 +210,58 @@ def find_changed(cursor: Cursor, batch: Batch) -> pa.Table:
     )
 
 
+def _days_before(
+    cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]
+) -> tuple[Integers, Integers, Integers]:
+    """Who had how many events on which day, as far as it matters; a day may come twice."""
+    since, earliest = _since(batch, grains)
+    unsettled = _unsettled(batch, known, earliest, grains)
+    people, days, events = _days_since(cursor, known, np.where(unsettled, since, NEVER))
+    settled = np.flatnonzero(~unsettled & (since != NEVER) & (since <= known.last_days))
+    return (
+        np.concatenate([people, settled]),
+        np.concatenate([days, known.last_days[settled]]),
+        np.concatenate([events, np.ones_like(settled)]),
+    )
+
+
+def _unsettled(batch: Batch, known: Keys, earliest: Integers, grains: Sequence[str]) -> Flags:
+    """Of whom the last day doesn't say enough.
+
+    It does of people who only have new events, none in a period before that of the last day: what
+    they had in these periods they had on that day. Such are nearly all while events come in.
+    """
+    unsettled = _removed(batch)
+    for grain in grains:
+        of_last, of_earliest = (
+            periods(grain, days, batch.people.shifts) for days in (known.last_days, earliest)
+        )
+        unsettled |= of_earliest < of_last
+    return unsettled
+
+
+def _removed(batch: Batch) -> Flags:
+    """Whose events became fewer on some day."""
+    people, _, events = batch.sums
+    removed = np.zeros(len(batch.people.names), np.bool_)
+    removed[people[events < 0]] = True
+    return removed
+
+
 def _days_since(
     cursor: Cursor, known: Keys, since: Integers
 ) -> tuple[Integers, Integers, Integers]:
-    """Who had how many events on which day, from that of `since` on; a day may come twice."""
+    """The days that the file knows of each person, from that of `since` on, unless it is NEVER."""
     # People whom the dictionary lacks have keys below 0, and no days.
-    in_file = np.flatnonzero(known.keys >= 0)
+    in_file = np.flatnonzero((known.keys >= 0) & (since != NEVER))
+    if not len(in_file):
+        return in_file, in_file, in_file
     keys = known.keys[in_file]
     # Keys are dense, so a table of all numbers up to the largest says whose each one is.
-    person_of_key = np.empty(keys.max(initial=-1) + 1, np.int64)
+    person_of_key = np.empty(keys.max() + 1, np.int64)
     person_of_key[keys] = in_file
     # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
-    days_since = written(statement("sync", "days"), {"since": int(since.min(initial=NEVER))})
+    days_since = written(statement("sync", "days"), {"since": int(since.min())})
     cursor.register("keys", pa.table({"user_key": _int32(keys)}))
     found = cursor.execute(days_since).to_arrow_table()
     people = person_of_key[found["user_key"].to_numpy()]
@@ -232,17 +285,21 @@ def _moves(batch: Batch, known: Keys) -> Flags:
     return moves
 
 
-def _since(batch: Batch, grains: Sequence[str]) -> Integers:
-    """How far back to look, by person: the first day of all periods with a change; else NEVER."""
+def _since(batch: Batch, grains: Sequence[str]) -> tuple[Integers, Integers]:
+    """How far back to look, by person: the first day of all periods with a change; else NEVER.
+
+    And the day of the first change.
+    """
     people, days, _ = batch.sums
     starts = first_of_each(people)
     people, days = people[starts], days[starts]
-    since = np.full(len(batch.people.names), NEVER, np.int64)
-    since[people] = days
+    earliest = np.full(len(batch.people.names), NEVER, np.int64)
+    earliest[people] = days
+    since = earliest.copy()
     for grain in grains:
         of_days = periods(grain, days, batch.people.shifts[people])
         since[people] = np.minimum(since[people], of_days)
-    return since
+    return since, earliest
 
 
 def _by_grain(grain: str, users: Integers, **columns: Integers) -> pa.Table:

@@ -1,12 +1,11 @@
 """The file's dictionaries: users and event types by number.
 
 Each name of a batch is looked up once; behind that everything goes by numbers. A look takes one
-pass over the dictionary, some milliseconds for 300,000 users, and a sync has no time for three.
+pass over the dictionary, some milliseconds for 300,000 users, unless they are in memory (`users`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,33 +14,32 @@ import pyarrow.compute as pc
 
 from analytics.mirror.batch import Batch
 from analytics.mirror.periods import Flags, Integers
+from analytics.mirror.state import State
 from analytics.mirror.store import Cursor
+from analytics.mirror.users import NEVER, Keys, People, Users, strangers
 from analytics.sql import statement
 
-# A day behind all days, for people without events.
-NEVER: Final = 2**31 - 1
-
+# A part of the dictionary on its way into memory: as long as others have to wait for Python's lock.
+_ROWS_AT_ONCE: Final = 20_000
 _LAST_USER: Final = "/* tidemark mirror last user */ select coalesce(max(user_key), 0) from users"
 _EVENT_TYPES: Final = """/* tidemark mirror event types */
 select type_key, event_type from event_types"""
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Who a batch's people are in the file, by number.
-
-    Attributes:
-        keys: of users; of somebody whom the dictionary lacks a negative one, for this batch only.
-        first_days: the first day with an event, or NEVER.
-    """
-
-    keys: Integers
-    first_days: Integers
+def remember_users(cursor: Cursor, state: State, users: Users) -> None:
+    """See to it that the users of the file in this state are in memory, if there is room."""
+    if users.wants(state.token):
+        everybody = cursor.execute(statement("sync", "everybody"))
+        users.fill(state.token, everybody.to_arrow_reader(_ROWS_AT_ONCE))
 
 
-def find_people(cursor: Cursor, batch: Batch) -> Keys:
-    """Who the people of the batch are in the file."""
-    people = batch.people
+def keys_of(cursor: Cursor, state: State, users: Users, people: People) -> Keys:
+    """Who the people are in the file, which the cursor sees in this state."""
+    return users.find(state.token, people) or find_people(cursor, people)
+
+
+def find_people(cursor: Cursor, people: People) -> Keys:
+    """Who the people are in the file, by a pass over it."""
     names = pa.table(
         {
             "person": pa.array(np.arange(len(people.names), dtype=np.int32)),
@@ -56,12 +54,12 @@ def find_people(cursor: Cursor, batch: Batch) -> Keys:
         pc.equal(alike["project_id"], names["project_id"].take(alike["person"])),
     )
     found = alike.filter(same)
-    keys = -1 - np.arange(len(people.names), dtype=np.int64)
-    first_days = np.full(len(keys), NEVER, np.int64)
+    keys, first_days, last_days = strangers(len(people.names))
     persons = found["person"].to_numpy()
     keys[persons] = found["user_key"].to_numpy()
     first_days[persons] = found["first_day"].to_numpy()
-    return Keys(keys, first_days)
+    last_days[persons] = NEVER
+    return Keys(keys, first_days, last_days)
 
 
 def with_next_keys(cursor: Cursor, known: Keys) -> Keys:
@@ -73,7 +71,7 @@ def with_next_keys(cursor: Cursor, known: Keys) -> Keys:
     assert row is not None  # noqa: S101 - an aggregate without groups has one row
     keys = known.keys.copy()
     keys[lacking] = row[0] + 1 + np.arange(np.count_nonzero(lacking))
-    return Keys(keys, known.first_days)
+    return known._replace(keys=keys)
 
 
 def enter_people(cursor: Cursor, batch: Batch, people: Keys, lacking: Flags) -> None:

@@ -28,7 +28,7 @@ class Pace:
     """
 
     shortest: timedelta = timedelta(seconds=0.1)
-    longest: timedelta = timedelta(seconds=2)
+    longest: timedelta = timedelta(seconds=1)
     rest: float = 0.5
     prune: timedelta = timedelta(seconds=60)
     erasures: timedelta = timedelta(seconds=15)

@@ -33,6 +33,7 @@ from analytics.mirror.history import History
 from analytics.mirror.known import Known, Rows
 from analytics.mirror.layout import FORMAT, LAYOUT
 from analytics.mirror.state import State
+from analytics.mirror.users import Users
 
 Cursor = duckdb.DuckDBPyConnection
 
@@ -79,7 +80,7 @@ class Store:
     def __init__(self, path: Path, database: duckdb.DuckDBPyConnection, spill: Path) -> None:
         """Takes a database just opened; `open` and `create` make one."""
         self.path = path
-        self.courtesy = Courtesy()
+        self.courtesy, self.users = Courtesy(), Users()
         self._database = database
         self._spill = spill
         self._inode = path.stat().st_ino

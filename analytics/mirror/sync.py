@@ -30,10 +30,10 @@ from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import SCHEMA, Connection, read
 from analytics.mirror.dictionaries import (
-    Keys,
     enter_people,
     enter_types,
-    find_people,
+    keys_of,
+    remember_users,
     with_next_keys,
 )
 from analytics.mirror.errors import HistoryBroken, MirrorBroken
@@ -42,6 +42,7 @@ from analytics.mirror.periods import GRAINS
 from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
 from analytics.mirror.store import Cursor, Store, write_state
+from analytics.mirror.users import Keys, People
 from analytics.sessions import Sessions
 from analytics.sql import statement
 
@@ -109,6 +110,16 @@ class Synced:
 
 
 @dataclass(frozen=True, slots=True)
+class _Applied:
+    """What became of a batch's people in the file, and how many rows user_days got."""
+
+    people: People
+    was: Keys
+    now: Keys
+    user_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Read:
     """What one snapshot says of the span between two tidemarks, in the schema of `columns`."""
 
@@ -148,6 +159,7 @@ class Syncer:
         with self._store.reading(TIMEOUT) as (cursor, state):
             before = calendars.known(cursor)
             empty = cursor.execute(_IS_EMPTY).fetchone() == (True,)
+            remember_users(cursor, state, self._store.users)
         found = _read(self._sessions, state)
         as_of = self._settled_at(found.facts) or state.as_of
         stale = _stale(before, found)
@@ -155,12 +167,17 @@ class Syncer:
         rows, removals = len(found.arrived) + len(found.doomed), len(found.gone)
         passed = found.removals_above > 0 and found.facts.xmin > state.horizon
         if rows or removals or stale or passed:
-            state = replace(_advanced(self._sessions, state, found.facts), as_of=as_of)
+            old, users = state, self._store.users
+            state = replace(_advanced(self._sessions, old, found.facts), as_of=as_of)
             large = empty or bool(stale) or rows + removals >= LARGE
             with self._store.writing(large=large) as cursor:
-                user_days = _apply(cursor, before, found, give_way)
+                keys = partial(keys_of, cursor, old, users)
+                applied = _apply(cursor, before, found, keys, give_way)
                 _recalculate(cursor, stale, found.facts.xmin)
                 write_state(cursor, state)
+            user_days = applied.user_days
+            if not stale:  # else the first days of others have changed, too
+                users.advance(old.token, state.token, applied.people, applied.was, applied.now)
         seconds = perf_counter() - started
         tail = max(0, found.above - len(found.arrived))
         return Synced(state.horizon, as_of, rows, removals, tail, user_days, seconds)
@@ -255,9 +272,10 @@ def _apply(
     cursor: Cursor,
     known: dict[int, Calendar],
     found: _Read,
+    keys: Callable[[People], Keys],
     give_way: Callable[[], None],
-) -> int:
-    """Events first, then every count that they change; how many rows user_days got."""
+) -> _Applied:
+    """Events first, then every count that they change. `keys` says who people are in the file."""
     arrivals = pa.concat_tables([found.arrived, found.doomed])
     tables = (arrivals, found.gone)
     touched = {int(each) for table in tables for each in table["project_id"].unique().to_pylist()}
@@ -266,15 +284,16 @@ def _apply(
         calendars.write(cursor, project_id, calendar, found.facts.xmin)
     give_way()
     batch = Batch.of(arrivals, found.gone, of_touched)
-    known_people = find_people(cursor, batch)
+    was = keys(batch.people)
     give_way()
-    _take_out(cursor, found.gone, batch, known_people)
-    people = take_in(cursor, arrivals, batch, known_people)
+    _take_out(cursor, found.gone, batch, was)
+    people = take_in(cursor, arrivals, batch, was)
     give_way()
     days = changes.find_days(cursor, batch, people, GRAINS)
-    lacking = known_people.keys < 0
+    now = Keys(people.keys, days.first_days(), days.last_days())
+    lacking = was.keys < 0
     # Behind the days: whose first one is known needs no pass over the dictionary for it.
-    enter_people(cursor, batch, replace(people, first_days=days.first_days()), lacking)
+    enter_people(cursor, batch, now, lacking)
     changed = {
         "type_changes": changes.find_type_changes(batch),
         "cohort_changes": days.cohort_changes(GRAINS),
@@ -287,7 +306,7 @@ def _apply(
             give_way()
             cursor.register(name, changed[name])
             cursor.execute(statement("sync", step))
-    return len(changed["user_day_changes"])
+    return _Applied(batch.people, was, now, len(changed["user_day_changes"]))
 
 
 def _take_out(cursor: Cursor, gone: pa.Table, batch: Batch, people: Keys) -> None:

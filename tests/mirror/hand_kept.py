@@ -6,6 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+import pyarrow as pa
+
 from analytics.duck import DuckLimits
 from analytics.engines.mirrored import MirrorEngine
 from analytics.mirror.compaction import compact
@@ -14,8 +17,18 @@ from analytics.mirror.keeper import Keeper
 from analytics.mirror.plan import Plan
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove
+from analytics.mirror.users import NEVER, People
 from analytics.mirror.verify import Verified, verify
 from tests.conftest import Database
+
+_EVERYBODY = """select project_id, user_id, users.user_key, first_day, max(day)
+from
+    users
+    join (
+        select user_key, day from (from user_days union all from recent_user_days)
+        group by all having sum(events) > 0
+    ) as days using (user_key)
+group by all"""
 
 LIMITS = DuckLimits(threads=1, memory_megabytes=256)
 
@@ -73,6 +86,26 @@ class HandKept(Keeper):
         """What the file says of itself."""
         with self.store().reading(self.engine._timeout) as (_, state):
             return state
+
+    def misremembered(self) -> list[str]:
+        """Of whom memory says something else than the file; of nobody, if it is of another state.
+
+        A last day may be unknown, but not wrong.
+        """
+        store = self.store()
+        with store.reading(self.engine._timeout) as (cursor, state):
+            rows = cursor.execute(_EVERYBODY).fetchall()
+        projects, names, *in_file = zip(*rows, strict=True) if rows else ((),) * 5
+        people = People(np.array(projects, np.int64), pa.array(names, pa.string()), np.zeros(0))
+        found = store.users.find(state.token, people)
+        if found is None:
+            return []
+        in_memory = zip(*(each.tolist() for each in found), strict=True)
+        return [
+            f"{name!r} is {ours}, not {theirs}"
+            for name, ours, theirs in zip(names, in_memory, zip(*in_file, strict=True), strict=True)
+            if ours not in (theirs, (*theirs[:2], NEVER))
+        ]
 
     def leave_files(self, folder: Path) -> None:
         """Put into `folder` what the disk would hold if this process were killed now."""

@@ -27,7 +27,7 @@ from psycopg.pq import TransactionStatus
 from analytics.calendar import WeekStart
 from analytics.engines.protocol import Freshness
 from analytics.events import ProjectId
-from analytics.mirror import compaction, sync
+from analytics.mirror import compaction, sync, users
 from analytics.mirror.errors import MirrorUnavailable
 from analytics.project import Project
 from tests.conftest import Database
@@ -182,14 +182,21 @@ class MirrorMachine(RuleBasedStateMachine):
         connection.commit()
         return connection
 
-    @initialize(by_page=st.booleans(), compacted=st.sampled_from([(), RECENT, RECENT + REST]))
-    def begin(self, by_page: bool, compacted: tuple[str, ...]) -> None:
+    @initialize(
+        by_page=st.booleans(),
+        compacted=st.sampled_from([(), RECENT, RECENT + REST]),
+        users_in_memory=st.sampled_from([True, True, False]),
+    )
+    def begin(self, by_page: bool, compacted: tuple[str, ...], users_in_memory: bool) -> None:
         """Small tables never reach the paths of large ones, so some runs are made to."""
         if by_page:
             self.patch.setattr(sync, "ROWS_BY_INDEX", -1)
             self.patch.setattr(sync, "PAGES_AT_ONCE", 1)
         for limit in compacted:
             self.patch.setattr(compaction, limit, 0)
+        if not users_in_memory:
+            self.patch.setattr(users, "MOST_BYTES", -1)
+        self.patch.setattr(users, "LEAST_RECENT", 1)
         self.keeper.open_or_build()
 
     @rule(action=actions)
@@ -287,6 +294,7 @@ class MirrorMachine(RuleBasedStateMachine):
             return
         verified = self.keeper.verified()
         assert verified.ok, verified
+        assert not self.keeper.misremembered()
         if not self._open():
             self._check_mirror_alone()
 

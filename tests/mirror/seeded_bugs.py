@@ -23,6 +23,7 @@ from analytics.mirror.known import Known
 from analytics.mirror.looks import Looks
 from analytics.mirror.state import check
 from analytics.mirror.store import Store
+from analytics.mirror.users import NEVER, Users
 
 Patch = pytest.MonkeyPatch
 Bug = Callable[[Patch], None]
@@ -120,7 +121,8 @@ def _state_read_after_the_look(patch: Patch) -> None:
             mirrored.look(keeper.sessions, state, project, self._timeout) as above,
             keeper.store().reading(self._timeout) as (cursor, later),
         ):
-            yield cursor, first_seen(cursor, later, project).with_look(above)
+            seen = first_seen(cursor, later, keeper.store().users, project)
+            yield cursor, seen.with_look(above)
 
     patch.setattr(MirrorEngine, "_seeing", late)
 
@@ -149,17 +151,62 @@ def _moves(*, late: bool, removed: bool) -> Bug:
     return lambda patch: patch.setattr(changes, "_moves", moves)
 
 
+def _memory_of_any_state(patch: Patch) -> None:
+    """Users are believed to be in memory as the question's file has them."""
+    find = Users.find
+
+    def unchecked(self: Users, _: Any, people: Any) -> Any:
+        return self._version and find(self, self._version.token, people)
+
+    patch.setattr(Users, "find", unchecked)
+
+
+def _remembered(**changed: Callable[[Any, Any], Any]) -> Bug:
+    """Memory isn't told everything of what a sync made of people."""
+    advance = Users.advance
+
+    def deaf(self: Users, before: Any, after: Any, people: Any, was: Any, now: Any) -> None:
+        told = now._replace(**{name: tell(was, now) for name, tell in changed.items()})
+        advance(self, before, after, people, was, told)
+
+    return lambda patch: patch.setattr(Users, "advance", deaf)
+
+
+def _unsettled(*, late: bool, removed: bool) -> Bug:
+    """The last day is taken to settle what late events, or removals, change."""
+    unsettled = changes._unsettled
+
+    def fewer(batch: Any, known: Any, earliest: Any, grains: Any) -> Any:
+        by_removal = changes._removed(batch)
+        by_lateness = unsettled(batch, known, earliest, grains) & ~by_removal
+        unknown = known.last_days == NEVER
+        return removed & by_removal | late & by_lateness | unknown
+
+    return lambda patch: patch.setattr(changes, "_unsettled", fewer)
+
+
+def _calendar_kept_in_memory(patch: Patch) -> None:
+    """Days are remembered though they were recalculated."""
+    recalculate = sync._recalculate
+
+    def unnoticed(cursor: Any, stale: dict[Any, Any], horizon: int) -> None:
+        recalculate(cursor, stale, horizon)
+        stale.clear()
+
+    patch.setattr(sync, "_recalculate", unnoticed)
+
+
 def _state_committed_first(patch: Patch) -> None:
     """The tidemark is in force before the rows are."""
     apply, write_state = sync._apply, sync.write_state
     states: list[Any] = []
 
-    def both(cursor: Any, known: Any, found: Any, give_way: Any) -> int:
+    def both(cursor: Any, known: Any, found: Any, *others: Any) -> Any:
         with_state = replace(states[-1], horizon=found.facts.xmin)
         write_state(cursor, with_state)
         cursor.execute("commit")
         cursor.execute("begin")
-        return apply(cursor, known, found, give_way)
+        return apply(cursor, known, found, *others)
 
     advanced = sync._advanced
 
@@ -275,6 +322,18 @@ BUGS: dict[str, Bug] = {
     "late events move nobody": _moves(late=False, removed=True),
     "removals move nobody": _moves(late=True, removed=False),
     "days that changed are not looked at": in_sql("sync/days", "day >= $since", "day > $since"),
+    "memory is taken for that of any state": _memory_of_any_state,
+    "who left stays in memory": _remembered(
+        first_days=lambda was, now: np.minimum(was.first_days, now.first_days)
+    ),
+    "last days in memory move on only": _remembered(
+        last_days=lambda was, now: np.where(
+            was.keys < 0, now.last_days, np.maximum(was.last_days, now.last_days % NEVER)
+        )
+    ),
+    "days in memory outlive their calendar": _calendar_kept_in_memory,
+    "last day settles removals": _unsettled(late=True, removed=False),
+    "last day settles late events": _unsettled(late=False, removed=True),
     "data version counts above an unknown tidemark": _version_without_tidemark,
     "a file of before answers alone before it is synced": _sleep_unnoticed,
 }

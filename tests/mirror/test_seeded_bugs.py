@@ -22,6 +22,7 @@ from tests.mirror import test_glimpse as glimpse
 from tests.mirror import test_history as history
 from tests.mirror import test_history_of_writes as writes
 from tests.mirror import test_looks as shared
+from tests.mirror import test_users_in_memory as memory
 from tests.mirror.conftest import SHOP, WINDOW
 from tests.mirror.hand_kept import HandKept
 from tests.mirror.seeded_bugs import BUGS, in_sql
@@ -81,6 +82,18 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "late events move nobody": LATE,
     "removals move nobody": LATE,
     "days that changed are not looked at": (writes.test_removal_of_a_later_event_leaves_the_cohort),
+    "memory is taken for that of any state": (
+        memory.test_question_of_a_state_before_memorys_asks_the_file
+    ),
+    "who left stays in memory": memory.test_who_left_and_came_again_is_somebody_new,
+    "last days in memory move on only": (
+        memory.test_last_day_whose_events_are_gone_is_the_last_no_longer
+    ),
+    "days in memory outlive their calendar": (
+        memory.test_days_are_forgotten_with_the_calendar_they_are_of
+    ),
+    "last day settles removals": memory.test_removal_of_one_of_two_events_of_the_last_day,
+    "last day settles late events": memory.test_event_before_the_last_day,
     "data version counts above an unknown tidemark": (
         writes.test_data_version_tells_an_event_from_one_that_went_between_two_tidemarks
     ),
@@ -91,7 +104,7 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
 # Guards that can go because another covers them; docs/mirror-proof.md says which.
 EQUIVALENT = {"removals are applied after rows": (AGAIN, ONE, LATE)}
 
-_ARGUMENTS: dict[str, Any] = {"building": False}
+_ARGUMENTS: dict[str, Any] = {"building": False, "back": 9}
 _FIXTURES = tuple(
     pytest.param(bug, marks=pytest.mark.slow if CAUGHT_BY[bug].__module__ == crash.__name__ else ())
     for bug in CAUGHT_BY
@@ -121,7 +134,7 @@ def dump(database: Any, tmp_path: Path) -> Callable[[], Path]:
     return history.dumper(database, tmp_path)
 
 
-looks = shared.looks
+looks, settled = shared.looks, memory.settled
 other_database = history.other_database
 
 
