@@ -5,12 +5,13 @@ Such numbers fit into one integer together, and to sort integers is what numpy d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from analytics.mirror.calendars import Calendar
@@ -21,6 +22,7 @@ from analytics.mirror.users import People
 # Days of dates lie within 2^23 of 1970.
 _DAY_BITS: Final = 24
 _DAY_ZERO: Final = 1 << (_DAY_BITS - 1)
+_MOST_VALUES: Final = 2**63
 _COLUMNS: Final = ("project_id", "user_id", "event_type", "occurred_at")
 
 
@@ -50,6 +52,21 @@ def decoded(codes: Integers) -> tuple[Integers, Integers]:
 def first_of_each(values: Integers) -> Integers:
     """Where in an ordered array another value begins."""
     return np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
+
+
+def order_of(columns: Sequence[npt.NDArray[np.int32]]) -> Integers:
+    """How to take rows to have them in order of these columns.
+
+    By one number a row, if all columns fit into it: numpy sorts that four times as fast.
+    """
+    codes, values = np.zeros(len(columns[0]), np.int64), 1
+    for column in columns:
+        least, most = int(column.min()), int(column.max())
+        values *= most - least + 1
+        if values > _MOST_VALUES:
+            return np.lexsort(columns[::-1])
+        codes = codes * (most - least + 1) + (column.astype(np.int64) - least)
+    return np.argsort(codes)
 
 
 @dataclass(frozen=True)

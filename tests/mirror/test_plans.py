@@ -19,6 +19,7 @@ import pytest
 from analytics.calendar import WeekStart
 from analytics.engines.mirrored import RAW, ROLLUP, MirrorEngine
 from analytics.mirror.store import Store
+from analytics.mirror.sync import page_ranges
 from analytics.project import Project
 from analytics.questions.question import Question
 from analytics.questions.retention import Retention
@@ -37,6 +38,12 @@ REMOVE_AN_OLD_ONE = """
 delete from events where event_id in (
     select event_id from events where occurred_at < '2025-06-01' limit 1
 )"""
+FALLS = """
+with ordered as (
+    select row(project_id, day, type_key, user_key) as key, lag(key) over (order by rowid) as before
+    from events
+)
+select count(*) from ordered where key < before"""
 OTHERWISE = [
     *(pytest.param(question, id=name) for name, question in questions(ELSEWHERE).items()),
     pytest.param(Retention(SUNDAYS, LAST_DAY - timedelta(weeks=8), LAST_DAY), id="sundays"),
@@ -103,6 +110,14 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     monkeypatch.setattr(Store, "reading", noted)
     monkeypatch.setattr(Store, "glimpse", glimpsed)
     return found
+
+
+def test_events_lie_in_one_sorted_run_for_each_part_that_was_read(keeper: HandKept) -> None:
+    with keeper.sessions.connection() as connection:
+        parts = len(page_ranges(connection))
+    with keeper.store().reading(timedelta(seconds=10)) as (cursor, _):
+        (falls,) = cursor.execute(FALLS).fetchall()
+    assert falls[0] < parts
 
 
 def rows_of(table: str, scans: list[tuple[str, int]]) -> int:
