@@ -19,18 +19,23 @@ from analytics.mirror.store import Cursor
 from analytics.mirror.users import NEVER, Keys, People, Users, strangers
 from analytics.sql import statement
 
-# A part of the dictionary on its way into memory: as long as others have to wait for Python's lock.
+# A part of the dictionary on its way into memory: for so long others wait for Python's lock.
 _ROWS_AT_ONCE: Final = 20_000
+_NUMBER: Final = "/* tidemark mirror users */ select count(*) from users"
 _LAST_USER: Final = "/* tidemark mirror last user */ select coalesce(max(user_key), 0) from users"
 _EVENT_TYPES: Final = """/* tidemark mirror event types */
 select type_key, event_type from event_types"""
 
 
 def remember_users(cursor: Cursor, state: State, users: Users) -> None:
-    """See to it that the users of the file in this state are in memory, if there is room."""
-    if users.wants(state.token):
-        everybody = cursor.execute(statement("sync", "everybody"))
-        users.fill(state.token, everybody.to_arrow_reader(_ROWS_AT_ONCE))
+    """Put the users of the file in this state into memory, if there is room for them."""
+    row = cursor.execute(_NUMBER).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without groups has one row
+    if users.has_room_for(row[0]):
+        everybody = cursor.execute(statement("sync", "everybody")).to_arrow_table()
+        users.fill(state.token, everybody.to_batches(_ROWS_AT_ONCE))
+    else:
+        users.give_up()
 
 
 def keys_of(cursor: Cursor, state: State, users: Users, people: People) -> Keys:

@@ -14,6 +14,7 @@ finds in the log removes exactly one event of the file, and sums may be used ins
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -36,7 +37,7 @@ from analytics.mirror.dictionaries import (
     remember_users,
     with_next_keys,
 )
-from analytics.mirror.errors import HistoryBroken, MirrorBroken
+from analytics.mirror.errors import HistoryBroken, MirrorBroken, MirrorUnavailable
 from analytics.mirror.history import Facts, snapshot
 from analytics.mirror.periods import GRAINS
 from analytics.mirror.prepared import tail_size
@@ -45,6 +46,8 @@ from analytics.mirror.store import Cursor, Store, write_state
 from analytics.mirror.users import Keys, People
 from analytics.sessions import Sessions
 from analytics.sql import statement
+
+logger = logging.getLogger(__name__)
 
 # Above so many new rows an index costs more than reading the table's pages in order.
 ROWS_BY_INDEX: Final = 300_000
@@ -161,7 +164,8 @@ class Syncer:
         with self._store.reading(TIMEOUT) as (cursor, state):
             before = calendars.known(cursor)
             empty = cursor.execute(_IS_EMPTY).fetchone() == (True,)
-            remember_users(cursor, state, self._store.users)
+        if self._store.users.wants(state.token):
+            self._remember_users()
         found = _read(self._sessions, state)
         as_of = self._settled_at(found.facts) or state.as_of
         stale = _stale(before, found)
@@ -183,6 +187,18 @@ class Syncer:
         seconds = perf_counter() - started
         tail = max(0, found.above - len(found.arrived))
         return Synced(state.horizon, as_of, rows, removals, tail, user_days, seconds)
+
+    def _remember_users(self) -> None:
+        """Have the file's users in memory; where that takes too much, the file will be asked."""
+        users = self._store.users
+        try:
+            with self._store.reading(TIMEOUT) as (cursor, state):
+                remember_users(cursor, state, users)
+        except MirrorBroken:
+            raise
+        except MirrorUnavailable as error:
+            users.give_up()
+            logger.warning("mirror.users_not_in_memory cause=%s: %s", error.cause, error)
 
     def _settled_at(self, facts: Facts) -> datetime | None:
         """The latest known instant before which everything committed is settled by these facts.

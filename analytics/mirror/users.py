@@ -27,7 +27,10 @@ NEVER: Final = 2**31 - 1
 BEFORE: Final = -(2**31)
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Users who would take more in memory are looked up in the file: more than some 1.8 million."""
+"""Users who would take more in memory are looked up in the file: more than some 1.6 million."""
+
+BYTES_A_USER: Final = 28
+"""What each takes beside the bytes of the name."""
 
 LEAST_RECENT, RECENT_SHARE = 20_000, 0.125
 """So many newcomers are kept apart, and such a share of all, before they are sorted in."""
@@ -180,7 +183,7 @@ class Users:
     def __init__(self) -> None:
         """Nobody is known, of no state."""
         self._version: _Version | None = None
-        self._too_large = False
+        self._given_up = False
 
     def find(self, token: UUID, people: People) -> Keys | None:
         """Who these people are in the file with this token; None if that isn't known here."""
@@ -198,8 +201,16 @@ class Users:
         return found
 
     def wants(self, token: UUID) -> bool:
-        """Whether it would have to be filled to know the file with this token, and has the room."""
-        return not self._too_large and (self._version is None or self._version.token != token)
+        """Whether it would have to be filled to know the file with this token."""
+        return not self._given_up and (self._version is None or self._version.token != token)
+
+    def has_room_for(self, number: int) -> bool:
+        """Whether so many users may be kept, as long as nothing is known of their names."""
+        return number * BYTES_A_USER <= MOST_BYTES
+
+    def give_up(self) -> None:
+        """Know nobody from now on: a file's users hardly ever become fewer."""
+        self._given_up, self._version = True, None
 
     def fill(self, token: UUID, everybody: Iterable[pa.RecordBatch]) -> None:
         """Take the whole dictionary of the file with this token, unless it is too large.
@@ -213,7 +224,7 @@ class Users:
             parts.append(_Part.of(projects, rows["user_id"], Keys(*numbers)))
             size += parts[-1].bytes
             if size > MOST_BYTES:
-                self._too_large, self._version = True, None
+                self.give_up()
                 return
         self._version = _Version(token, _Part.joined(parts), _NOBODY)
 
@@ -239,9 +250,9 @@ class Users:
             recent = _Part.joined([recent, there])
         if len(recent) > max(LEAST_RECENT, RECENT_SHARE * len(most)):
             most, recent = _Part.joined([most, recent]), _NOBODY
-        # It doesn't come back then: a file's users hardly ever become fewer.
-        self._too_large = most.bytes + recent.bytes > MOST_BYTES
-        self._version = None if self._too_large else _Version(after, most, recent)
+        self._version = _Version(after, most, recent)
+        if most.bytes + recent.bytes > MOST_BYTES:
+            self.give_up()
 
 
 def _hashed(projects: npt.NDArray[Any], names: pa.Array) -> Hashes:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pytest
 
-from analytics.mirror import changes, dictionaries
+from analytics.mirror import changes, dictionaries, sync, users
 from tests.mirror.conftest import AT, SHOP, Write, delete, insert
 from tests.mirror.hand_kept import HandKept
 
@@ -155,3 +156,43 @@ def test_question_of_a_state_before_memorys_asks_the_file(
     monkeypatch.setattr("analytics.engines.seen.keys_of", behind_a_sync)
     exact()
     assert synced
+
+
+def test_users_that_memory_has_no_room_for_are_looked_up_in_the_file(
+    mirror: HandKept, connect: Write, settled: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "MOST_BYTES", users.BYTES_A_USER)
+    writer = connect()
+    for user in ("ann", "bob"):
+        insert(writer, user=user)
+    mirror.open_or_build()
+    with monkeypatch.context() as patch:
+        forbid(patch, users.Users, "fill")
+        mirror.sync()
+    insert(writer)
+    insert(writer, user="cid")
+    settled()
+
+
+def test_sync_goes_on_where_duckdb_lacks_the_memory_to_say_who_everybody_is(
+    mirror: HandKept,
+    connect: Write,
+    settled: Exact,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
+
+    writer = connect()
+    insert(writer)
+    mirror.open_or_build()
+    with monkeypatch.context() as patch:
+        patch.setattr(sync, "remember_users", exhausted)
+        mirror.sync()
+    assert "mirror.users_not_in_memory cause=memory" in caplog.text
+    insert(writer)
+    insert(writer, user="cid")
+    with monkeypatch.context() as patch:
+        forbid(patch, users.Users, "fill")
+        settled()
