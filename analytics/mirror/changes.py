@@ -1,8 +1,9 @@
 """What added and removed events do to the counts: one algorithm, for sync and question alike.
 
-A `Batch` holds events that came and events that went. The file says who its people are there, and
-how many events each had on the days that matter; everything else is arithmetic on columns. What
-comes of it are the changes of every count, as Arrow tables:
+A `Batch` holds events that came and events that went. Who its people are in the file is known; the
+file says how many events each had on the days that matter, where the last of them doesn't settle
+it. Everything else is arithmetic on columns. What comes of it are the changes of every count, as
+Arrow tables:
 
     active_changes (project_id, grain, period, users)                      numbers of users
     cohort_changes (project_id, grain, cohort, period, users)              numbers of users
