@@ -287,6 +287,7 @@ def _equal(names: pa.Array, others: pa.Array) -> Flags:
     return same
 
 
-_NOBODY: Final = _Part.of(
-    np.empty(0, np.int64), pa.array([], pa.string()), Keys(*3 * (np.empty(0, np.int64),))
+# Of nulls, for an array of anything else would import pandas, which nobody who imports this needs.
+_NOBODY: Final = _Part(
+    np.empty(0, np.uint64), pa.nulls(0, pa.string()), np.empty((0, len(_COLUMNS)), np.int32)
 )
