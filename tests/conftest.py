@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from app.database.migrate import upgrade
@@ -32,6 +33,10 @@ OPTIONS = ServerOptions(
 # What is imported and collected stays until the end: looking through it again and again for
 # garbage takes a third of a collection's time.
 gc.disable()
+
+# No test asserts a stopwatch, so no example of a property does.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.hookimpl(trylast=True)

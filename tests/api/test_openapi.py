@@ -124,7 +124,6 @@ def bounded(examples: int) -> hypothesis_settings:
         stateful_step_count=8,
         derandomize=True,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.explicit, Phase.generate),
     )

@@ -43,7 +43,6 @@ def walk(machine: type[MirrorMachine], number: int, runs: int, *, shrink: bool =
     limits = settings(
         max_examples=runs,
         stateful_step_count=STEPS_A_RUN,
-        deadline=None,
         database=None,
         phases=phases,
         suppress_health_check=list(HealthCheck),

@@ -41,7 +41,7 @@ texts = st.builds(
 @given(st.lists(texts, min_size=20, max_size=60))
 @example(["2025-08-01T10:15Z", "2025-08-01 10:15+02", "2025-08-01T10:15:00.5-0530", "noon", ""])
 @example(["0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "1969-12-31T23:59:59.9999999Z"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_texts_are_read_as_an_import_reads_them(written: list[str]) -> None:
     parsed = [parse_timestamp(text) for text in written]
     expected = [
@@ -57,7 +57,7 @@ def test_texts_are_read_as_an_import_reads_them(written: list[str]) -> None:
     st.sampled_from(ZONES),
     st.lists(st.datetimes(datetime(1850, 1, 1), datetime(2100, 1, 1)), min_size=1, max_size=50),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_local_times_are_read_as_an_import_reads_them(name: str, local: list[datetime]) -> None:
     micros = np.array(
         [(each.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1) for each in local]

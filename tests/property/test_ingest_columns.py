@@ -19,7 +19,7 @@ from ingest.sources.jsons import read_json
 from ingest.timestamps import parse_timestamp, parse_timestamps
 from tests.unit.ingest.rows import T0, event_id
 
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=150)
 SOME = st.integers(0, 6)
 
 uuid_texts = st.one_of(

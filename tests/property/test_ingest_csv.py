@@ -22,7 +22,7 @@ from ingest.sources.source import RawBatch
 from ingest.validate import validate
 from tests.unit.ingest.rows import HEADER, LINE, cells, csv_file, event_id, read, row
 
-EXAMPLES = settings(max_examples=200, deadline=None)
+EXAMPLES = settings(max_examples=200)
 
 noise = st.text('",\n\r ax\x00é', max_size=40)
 broken_lines = st.lists(

@@ -25,9 +25,7 @@ from ingest.validate import validate
 from tests.format_matrix import EVENTS, MATRIX, Case, as_arrow, as_parquet, as_table
 from tests.unit.ingest.rows import cells
 
-EXAMPLES = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.data_too_large]
-)
+EXAMPLES = settings(max_examples=60, suppress_health_check=[HealthCheck.data_too_large])
 FEW = EVENTS[:40]
 MAPS = [[(key, str(value)) for key, value in event["properties"].items()] for event in FEW]
 

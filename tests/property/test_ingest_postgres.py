@@ -22,7 +22,7 @@ from ingest.sources.csv import CsvSource
 from tests.conftest import Database
 from tests.unit.ingest.rows import T0, csv_file, event_id
 
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=60)
 PROJECTS = itertools.count(1)
 
 numbers = st.one_of(

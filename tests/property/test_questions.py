@@ -89,9 +89,7 @@ def questions(project: Project, middle: date, draw: st.DataObject) -> list[Quest
     ]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stream=streams(), data=st.data())
 def test_engines_answer_as_the_reference_does(
     engines: Engines,
@@ -107,7 +105,7 @@ def test_engines_answer_as_the_reference_does(
             assert engines.answer(question, engine).rows == expected, engine
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(stream=streams(), data=st.data())
 def test_order_of_events_changes_nothing(
     stream: tuple[Project, date, list[Event]], data: st.DataObject
@@ -118,7 +116,7 @@ def test_order_of_events_changes_nothing(
         assert by_reference(question, other) == by_reference(question, events)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(stream=streams(), data=st.data())
 def test_another_projects_events_change_nothing(
     stream: tuple[Project, date, list[Event]], data: st.DataObject
@@ -129,9 +127,7 @@ def test_another_projects_events_change_nothing(
         assert by_reference(question, foreign + events) == by_reference(question, events)
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stream=streams())
 def test_events_of_all_days_are_the_events_of_the_range(
     engines: Engines, module_database: Database, stream: tuple[Project, date, list[Event]]

@@ -35,7 +35,7 @@ DAYS = st.dates(date(1840, 1, 1), date(2060, 1, 1)) | st.dates(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(zone=ZONES, first=DAYS, length=st.integers(0, 8), at=st.floats(0, 1))
 @example("America/St_Johns", date(2006, 10, 29), 0, 0.02)
 @example("America/Toronto", date(1919, 3, 30), 1, 0.5)
@@ -55,7 +55,7 @@ def test_day_of_an_instant_is_the_same_three_ways(
         assert local_date(zone, instant) == day
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(zone=ZONES, first=DAYS, weeks=st.integers(0, 60))
 def test_weeks_begin_with_their_first_day(zone: str, first: date, weeks: int) -> None:
     first = min(first, LAST_DAY - timedelta(weeks=weeks))
@@ -63,7 +63,7 @@ def test_weeks_begin_with_their_first_day(zone: str, first: date, weeks: int) ->
     assert week_starts(zone, first, weeks) == days[: 7 * weeks + 1 : 7]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(zone=ZONES, first=DAYS, length=st.integers(0, 400), cut=st.floats(0, 1))
 def test_days_do_not_depend_on_the_range_they_are_asked_in(
     zone: str, first: date, length: int, cut: float
