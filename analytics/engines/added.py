@@ -19,6 +19,7 @@ from analytics.mirror import changes
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, of_project
 from analytics.mirror.known import Rows
+from analytics.mirror.lookup import Lookup
 from analytics.mirror.store import Cursor
 from analytics.project import Project
 from analytics.questions.question import Question
@@ -35,12 +36,12 @@ class _Changes:
 
     Attributes:
         columns: of events that they are made of.
-        find: by the file, for a batch of such events.
+        find: for a batch of such events, with what the file says of their people.
         rows: of those found, as rows of the question's own statement, by its parameters.
     """
 
     columns: Sequence[str]
-    find: Callable[[Cursor, Seen, Batch], pa.Table]
+    find: Callable[[Lookup, Batch], pa.Table]
     rows: Callable[[pa.Table, _Given], Rows]
 
 
@@ -72,21 +73,21 @@ def _rows(*columns: Any) -> Rows:
 _CHANGES: Final[Mapping[str, _Changes]] = {
     "dau": _Changes(
         ("occurred_at", "user_id"),
-        lambda cursor, seen, batch: changes.find_active_changes(
-            cursor, batch, seen.keys(cursor, batch.people), ["day"]
+        lambda lookup, batch: changes.find_active_changes(
+            lookup.days, batch, lookup.keys(batch.people), ["day"]
         ),
         _dau,
     ),
     "retention": _Changes(
         ("occurred_at", "user_id"),
-        lambda cursor, seen, batch: changes.find_cohort_changes(
-            cursor, batch, seen.keys(cursor, batch.people), ["week"]
+        lambda lookup, batch: changes.find_cohort_changes(
+            lookup.days, batch, lookup.keys(batch.people), ["week"]
         ),
         _retention,
     ),
     "top_events": _Changes(
         ("occurred_at", "event_type"),
-        lambda _cursor, _seen, batch: changes.find_type_changes(batch),
+        lambda _, batch: changes.find_type_changes(batch),
         _top_events,
     ),
 }
@@ -102,7 +103,7 @@ def added_rows(cursor: Cursor, seen: Seen, question: Question[Any]) -> Rows:
     how = _CHANGES[question.name]
     if question.name not in seen.found:
         batch = _batch(seen, question.project, how.columns)
-        seen.found[question.name] = how.find(cursor, seen, batch)
+        seen.found[question.name] = how.find(seen.lookup(cursor), batch)
     return how.rows(seen.found[question.name], question.parameters())
 
 
@@ -114,7 +115,8 @@ def register_changed(cursor: Cursor, seen: Seen, project: Project) -> None:
     """
     if _CHANGED not in seen.found:
         batch = _batch(seen, project, _OF_CHANGED)
-        seen.found[_CHANGED] = changes.find_changed(batch, seen.keys(cursor, batch.people))
+        known = seen.lookup(cursor).keys(batch.people)
+        seen.found[_CHANGED] = changes.find_changed(batch, known)
     cursor.register(_CHANGED, seen.found[_CHANGED])
 
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from analytics.duck import written
 from analytics.mirror.calendars import Calendar
-from analytics.mirror.dictionaries import keys_of
 from analytics.mirror.known import Known
 from analytics.mirror.look import Look
+from analytics.mirror.lookup import Lookup
 from analytics.mirror.state import State
 from analytics.mirror.store import Cursor
-from analytics.mirror.users import Keys, People, Users
+from analytics.mirror.users import Users
 
 _CALENDAR: Final = """/* tidemark mirror calendar */
 select timezone, week_start, tzdata, changed_at from calendars where project_id = $project_id"""
@@ -32,7 +32,7 @@ class Seen:
         state: that of the file.
         calendar: of the roll-ups; None if the file has no event of the project.
         changed_at: the tidemark of the project's latest change in the file.
-        users: the file's dictionary in memory, of this state or of another.
+        users: people in memory, as of this state or of another.
         look: what lies above in Postgres, if it was looked at.
         found: what that changes, by question, as far as one needed it; see `added`.
     """
@@ -49,9 +49,9 @@ class Seen:
         same = look and self.look and look.above == self.look.above
         return replace(self, look=look, found=self.found if same else {})
 
-    def keys(self, cursor: Cursor, people: People) -> Keys:
-        """Who these people are in the file, which the cursor sees in this state."""
-        return keys_of(cursor, self.state, self.users, people)
+    def lookup(self, cursor: Cursor) -> Lookup:
+        """Who people are in the file, which the cursor sees in this state."""
+        return Lookup(cursor, self.state, self.users)
 
     @property
     def has_changes(self) -> bool:

@@ -22,8 +22,9 @@ from analytics.mirror import calendars, lease, rollups, sync
 from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
 from analytics.mirror.columns import Connection, read
-from analytics.mirror.dictionaries import enter_people, find_people
+from analytics.mirror.dictionaries import enter_people
 from analytics.mirror.history import snapshot
+from analytics.mirror.lookup import find_people
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove, write_state
 from analytics.mirror.sync import TIMEOUT, page_ranges, removals_within, take_in

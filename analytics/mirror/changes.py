@@ -20,21 +20,23 @@ what a question with ten thousand new rows took.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from analytics.duck import written
-from analytics.mirror.batch import Batch, PersonDays, coded, decoded, first_of_each
+from analytics.mirror.batch import Batch, PersonDays
+from analytics.mirror.codes import coded, decoded, first_of_each, sums_from
 from analytics.mirror.errors import MirrorBroken
 from analytics.mirror.periods import Flags, Integers, periods
-from analytics.mirror.store import Cursor
+from analytics.mirror.user_days import DaysOfUsers
 from analytics.mirror.users import NEVER, Keys
-from analytics.sql import statement
+
+# By the users' keys, and the day from which on their days are wanted.
+FindDays: TypeAlias = Callable[[Integers, Integers], DaysOfUsers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Days:
         return people[starts], of_days[starts], had, has
 
 
-def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) -> Days:
+def find_days(find: FindDays, batch: Batch, known: Keys, grains: Sequence[str]) -> Days:
     """All that the counts of users by these grains depend on.
 
     An event changes the periods of `grains` that it lies in and no others, unless it is before a
@@ -153,7 +155,7 @@ def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) 
     Raises:
         MirrorBroken: the roll-ups say less than what was removed.
     """
-    people, days, events = _days_before(cursor, batch, known, grains)
+    people, days, events = _days_before(find, batch, known, grains)
     changes = batch.sums
     codes = np.concatenate([coded(people, days), changes.codes])
     # To sort all of it once takes a quarter of the time that numpy's sets and look-ups would.
@@ -162,23 +164,23 @@ def find_days(cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]) 
     starts = first_of_each(codes)
     known_events = np.concatenate([events, np.zeros_like(changes.events)])[order]
     all_events = np.concatenate([events, changes.events])[order]
-    before, after = (_sums_from(starts, each) for each in (known_events, all_events))
+    before, after = (sums_from(starts, each) for each in (known_events, all_events))
     _require_possible(before, after)
     return Days(batch, known, PersonDays(*decoded(codes[starts]), before), after)
 
 
 def find_active_changes(
-    cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]
+    find: FindDays, batch: Batch, known: Keys, grains: Sequence[str]
 ) -> pa.Table:
     """See `Days.active_changes`, and `find_days` for the errors."""
-    return find_days(cursor, batch, known, grains).active_changes(grains)
+    return find_days(find, batch, known, grains).active_changes(grains)
 
 
 def find_cohort_changes(
-    cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]
+    find: FindDays, batch: Batch, known: Keys, grains: Sequence[str]
 ) -> pa.Table:
     """See `Days.cohort_changes`, and `find_days` for the errors."""
-    return find_days(cursor, batch, known, grains).cohort_changes(grains)
+    return find_days(find, batch, known, grains).cohort_changes(grains)
 
 
 def find_type_changes(batch: Batch) -> pa.Table:
@@ -212,15 +214,17 @@ def find_changed(batch: Batch, known: Keys) -> pa.Table:
 
 
 def _days_before(
-    cursor: Cursor, batch: Batch, known: Keys, grains: Sequence[str]
+    find: FindDays, batch: Batch, known: Keys, grains: Sequence[str]
 ) -> tuple[Integers, Integers, Integers]:
     """Who had how many events on which day, as far as it matters; a day may come twice."""
     since, earliest = _since(batch, grains)
     unsettled = _unsettled(batch, known, earliest, grains)
-    people, days, events = _days_since(cursor, known, np.where(unsettled, since, NEVER))
+    # Who has no key yet has no days.
+    asked = np.flatnonzero(unsettled & (since != NEVER) & (known.keys >= 0))
+    found, days, events = find(known.keys[asked], since[asked])
     settled = np.flatnonzero(~unsettled & (since != NEVER) & (since <= known.last_days))
     return (
-        np.concatenate([people, settled]),
+        np.concatenate([asked[found], settled]),
         np.concatenate([days, known.last_days[settled]]),
         np.concatenate([events, np.ones_like(settled)]),
     )
@@ -247,28 +251,6 @@ def _removed(batch: Batch) -> Flags:
     removed = np.zeros(len(batch.people.names), np.bool_)
     removed[people[events < 0]] = True
     return removed
-
-
-def _days_since(
-    cursor: Cursor, known: Keys, since: Integers
-) -> tuple[Integers, Integers, Integers]:
-    """The days that the file knows of each person, from that of `since` on, unless it is NEVER."""
-    # People whom the dictionary lacks have keys below 0, and no days.
-    in_file = np.flatnonzero((known.keys >= 0) & (since != NEVER))
-    if not len(in_file):
-        return in_file, in_file, in_file
-    keys = known.keys[in_file]
-    # Keys are dense, so a table of all numbers up to the largest says whose each one is.
-    person_of_key = np.empty(keys.max() + 1, np.int64)
-    person_of_key[keys] = in_file
-    # Written out, the earliest lets DuckDB skip row groups; a subquery in its place would not.
-    days_since = written(statement("sync", "days"), {"since": int(since.min())})
-    cursor.register("keys", pa.table({"user_key": _int32(keys)}))
-    found = cursor.execute(days_since).to_arrow_table()
-    people = person_of_key[found["user_key"].to_numpy()]
-    days = found["day"].to_numpy().astype(np.int64)
-    wanted = days >= since[people]
-    return people[wanted], days[wanted], found["events"].to_numpy()[wanted]
 
 
 def _require_possible(before: Integers, after: Integers) -> None:
@@ -324,14 +306,9 @@ def _sums(values: Integers, *columns: Integers) -> tuple[list[Integers], Integer
     for column in ordered:
         differs[1:] |= column[1:] != column[:-1]
     starts = np.flatnonzero(differs)
-    sums = _sums_from(starts, values[order])
+    sums = sums_from(starts, values[order])
     starts, sums = starts[sums != 0], sums[sums != 0]
     return [column[starts] for column in ordered], sums
-
-
-def _sums_from(starts: Integers, values: Integers) -> Integers:
-    """The sum of the values from each start to the next; the first one is at the beginning."""
-    return np.add.reduceat(values, starts) if len(starts) else values
 
 
 def _int32(values: npt.NDArray[Any], mask: Flags | None = None) -> pa.Array:

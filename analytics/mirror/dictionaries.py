@@ -1,7 +1,6 @@
-"""The file's dictionaries: users and event types by number.
+"""Who enters the file's dictionaries: users and event types by number.
 
-Each name of a batch is looked up once; behind that everything goes by numbers. A look takes one
-pass over the dictionary, some milliseconds for 300,000 users, unless they are in memory (`users`).
+Each name of a batch is looked up once (`lookup`); behind that everything goes by numbers.
 """
 
 from __future__ import annotations
@@ -14,57 +13,13 @@ import pyarrow.compute as pc
 
 from analytics.mirror.batch import Batch
 from analytics.mirror.periods import Flags, Integers
-from analytics.mirror.state import State
 from analytics.mirror.store import Cursor
-from analytics.mirror.users import NEVER, Keys, People, Users, strangers
+from analytics.mirror.users import NEVER, Keys
 from analytics.sql import statement
 
-# A part of the dictionary on its way into memory: for so long others wait for Python's lock.
-_ROWS_AT_ONCE: Final = 20_000
-_NUMBER: Final = "/* tidemark mirror users */ select count(*) from users"
 _LAST_USER: Final = "/* tidemark mirror last user */ select coalesce(max(user_key), 0) from users"
 _EVENT_TYPES: Final = """/* tidemark mirror event types */
 select type_key, event_type from event_types"""
-
-
-def remember_users(cursor: Cursor, state: State, users: Users) -> None:
-    """Put the users of the file in this state into memory, if there is room for them."""
-    row = cursor.execute(_NUMBER).fetchone()
-    assert row is not None  # noqa: S101 - an aggregate without groups has one row
-    if users.has_room_for(row[0]):
-        everybody = cursor.execute(statement("sync", "everybody")).to_arrow_table()
-        users.fill(state.token, everybody.to_batches(_ROWS_AT_ONCE))
-    else:
-        users.give_up()
-
-
-def keys_of(cursor: Cursor, state: State, users: Users, people: People) -> Keys:
-    """Who the people are in the file, which the cursor sees in this state."""
-    return users.find(state.token, people) or find_people(cursor, people)
-
-
-def find_people(cursor: Cursor, people: People) -> Keys:
-    """Who the people are in the file, by a pass over it."""
-    names = pa.table(
-        {
-            "person": pa.array(np.arange(len(people.names), dtype=np.int32)),
-            "project_id": pa.array(people.projects.astype(np.int32)),
-            "user_id": people.names,
-        }
-    )
-    cursor.register("names", names)
-    alike = cursor.execute(statement("sync", "people")).to_arrow_table()
-    same = pc.and_(
-        pc.equal(alike["user_id"], names["user_id"].take(alike["person"])),
-        pc.equal(alike["project_id"], names["project_id"].take(alike["person"])),
-    )
-    found = alike.filter(same)
-    keys, first_days, last_days = strangers(len(people.names))
-    persons = found["person"].to_numpy()
-    keys[persons] = found["user_key"].to_numpy()
-    first_days[persons] = found["first_day"].to_numpy()
-    last_days[persons] = NEVER
-    return Keys(keys, first_days, last_days)
 
 
 def with_next_keys(cursor: Cursor, known: Keys) -> Keys:

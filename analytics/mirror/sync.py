@@ -27,23 +27,19 @@ import numpy as np
 import pyarrow as pa
 
 from analytics.mirror import calendars, changes, courtesy, lease, rollups
-from analytics.mirror.batch import Batch, order_of
+from analytics.mirror.batch import Batch
 from analytics.mirror.calendars import DEFAULT, Calendar
+from analytics.mirror.codes import order_of
 from analytics.mirror.columns import SCHEMA, Connection, read
-from analytics.mirror.dictionaries import (
-    enter_people,
-    enter_types,
-    keys_of,
-    remember_users,
-    with_next_keys,
-)
+from analytics.mirror.dictionaries import enter_people, enter_types, with_next_keys
 from analytics.mirror.errors import HistoryBroken, MirrorBroken, MirrorUnavailable
 from analytics.mirror.history import Facts, snapshot
+from analytics.mirror.lookup import Lookup, remember
 from analytics.mirror.periods import GRAINS
 from analytics.mirror.prepared import tail_size
 from analytics.mirror.state import State, check
 from analytics.mirror.store import Cursor, Store, write_state
-from analytics.mirror.users import Keys, People
+from analytics.mirror.users import Applied, Keys
 from analytics.sessions import Sessions
 from analytics.sql import statement
 
@@ -115,16 +111,6 @@ class Synced:
 
 
 @dataclass(frozen=True, slots=True)
-class _Applied:
-    """What became of a batch's people in the file, and how many rows user_days got."""
-
-    people: People
-    was: Keys
-    now: Keys
-    user_days: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Read:
     """What one snapshot says of the span between two tidemarks, in the schema of `columns`."""
 
@@ -145,6 +131,7 @@ class Syncer:
         self._store = store
         self._sessions = sessions
         self._marks: list[tuple[int, datetime]] = []
+        self._caught_up = False
 
     def sync(self) -> Synced:
         """Bring the file to what Postgres has settled by now.
@@ -164,7 +151,9 @@ class Syncer:
         with self._store.reading(TIMEOUT) as (cursor, state):
             before = calendars.known(cursor)
             empty = cursor.execute(_IS_EMPTY).fetchone() == (True,)
-        if self._store.users.wants(state.token):
+        # Later than the first: what a mirror that slept lacks is wanted sooner, and whoever syncs
+        # once has no use for it.
+        if self._caught_up and self._store.users.wants(state.token):
             self._remember_users()
         found = _read(self._sessions, state)
         as_of = self._settled_at(found.facts) or state.as_of
@@ -177,13 +166,13 @@ class Syncer:
             state = replace(_advanced(self._sessions, old, found.facts), as_of=as_of)
             large = empty or bool(stale) or rows + removals >= LARGE
             with self._store.writing(large=large) as cursor:
-                keys = partial(keys_of, cursor, old, users)
-                applied = _apply(cursor, before, found, keys, give_way)
+                applied = _apply(Lookup(cursor, old, users), before, found, give_way)
                 _recalculate(cursor, stale, found.facts.xmin)
                 write_state(cursor, state)
-            user_days = applied.user_days
-            if not stale:  # else the first days of others have changed, too
-                users.advance(old.token, state.token, applied.people, applied.was, applied.now)
+            user_days = len(applied.user_days)
+            if not stale:  # else the days of others have changed, too
+                users.advance(old.token, state.token, applied)
+        self._caught_up = True
         seconds = perf_counter() - started
         tail = max(0, found.above - len(found.arrived))
         return Synced(state.horizon, as_of, rows, removals, tail, user_days, seconds)
@@ -193,7 +182,7 @@ class Syncer:
         users = self._store.users
         try:
             with self._store.reading(TIMEOUT) as (cursor, state):
-                remember_users(cursor, state, users)
+                remember(cursor, state, users)
         except MirrorBroken:
             raise
         except MirrorUnavailable as error:
@@ -287,13 +276,10 @@ def _stale(before: dict[int, Calendar], found: _Read) -> dict[int, Calendar]:
 
 
 def _apply(
-    cursor: Cursor,
-    known: dict[int, Calendar],
-    found: _Read,
-    keys: Callable[[People], Keys],
-    give_way: Callable[[], None],
-) -> _Applied:
-    """Events first, then every count that they change. `keys` says who people are in the file."""
+    lookup: Lookup, known: dict[int, Calendar], found: _Read, give_way: Callable[[], None]
+) -> Applied:
+    """Events first, then every count that they change."""
+    cursor = lookup.cursor
     arrivals = pa.concat_tables([found.arrived, found.doomed])
     tables = (arrivals, found.gone)
     touched = {int(each) for table in tables for each in table["project_id"].unique().to_pylist()}
@@ -302,12 +288,12 @@ def _apply(
         calendars.write(cursor, project_id, calendar, found.facts.xmin)
     give_way()
     batch = Batch.of(arrivals, found.gone, of_touched)
-    was = keys(batch.people)
+    was = lookup.keys(batch.people)
     give_way()
     _take_out(cursor, found.gone, batch, was)
     people = take_in(cursor, arrivals, batch, was)
     give_way()
-    days = changes.find_days(cursor, batch, people, GRAINS)
+    days = changes.find_days(lookup.days, batch, people, GRAINS)
     now = Keys(people.keys, days.first_days(), days.last_days())
     lacking = was.keys < 0
     # Behind the days: whose first one is known needs no pass over the dictionary for it.
@@ -324,7 +310,7 @@ def _apply(
             give_way()
             cursor.register(name, changed[name])
             cursor.execute(statement("sync", step))
-    return _Applied(batch.people, was, now, len(changed["user_day_changes"]))
+    return Applied(batch.people, was, now, changed["user_day_changes"])
 
 
 def _take_out(cursor: Cursor, gone: pa.Table, batch: Batch, people: Keys) -> None:

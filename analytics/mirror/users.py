@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics.mirror.periods import Flags, Integers
+from analytics.mirror.user_days import UserDays
 
 # A day behind all days, and one before them.
 NEVER: Final = 2**31 - 1
@@ -78,6 +79,21 @@ class Keys(NamedTuple):
     def of(self, chosen: Flags) -> Keys:
         """Some of them."""
         return Keys(*(each[chosen] for each in self))
+
+
+class Applied(NamedTuple):
+    """What a sync made of people.
+
+    Attributes:
+        people: all of whom an event came or went.
+        was, now: who they were in the file, and who they are. Who has no first day any more left.
+        user_days: by how many events their days changed, as `UserDays.with_added` takes it.
+    """
+
+    people: People
+    was: Keys
+    now: Keys
+    user_days: pa.Table
 
 
 def strangers(number: int) -> Keys:
@@ -166,11 +182,12 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """Everybody in the file with this token: most of them, and who came lately."""
+    """Everybody in the file with this token: most of them, who came lately, and their days."""
 
     token: UUID
     most: _Part
     recent: _Part
+    days: UserDays | None
 
 
 class Users:
@@ -200,6 +217,11 @@ class Users:
                 values[here] = numbers[:, column]
         return found
 
+    def days(self, token: UUID) -> UserDays | None:
+        """Which days the users of the file with this token had; None if that isn't known here."""
+        version = self._version
+        return version.days if version and version.token == token else None
+
     def wants(self, token: UUID) -> bool:
         """Whether it would have to be filled to know the file with this token."""
         return not self._given_up and (self._version is None or self._version.token != token)
@@ -212,10 +234,12 @@ class Users:
         """Know nobody from now on: a file's users hardly ever become fewer."""
         self._given_up, self._version = True, None
 
-    def fill(self, token: UUID, everybody: Iterable[pa.RecordBatch]) -> None:
+    def fill(
+        self, token: UUID, everybody: Iterable[pa.RecordBatch], user_days: UserDays | None
+    ) -> None:
         """Take the whole dictionary of the file with this token, unless it is too large.
 
-        It comes as `sync/everybody.sql` says.
+        It comes as `sync/everybody.sql` says, and with the days of all, if these fit.
         """
         parts = [_NOBODY]
         size = 0
@@ -226,13 +250,11 @@ class Users:
             if size > MOST_BYTES:
                 self.give_up()
                 return
-        self._version = _Version(token, _Part.joined(parts), _NOBODY)
+        self._version = _Version(token, _Part.joined(parts), _NOBODY, user_days)
 
-    def advance(self, before: UUID, after: UUID, people: People, was: Keys, now: Keys) -> None:
-        """A sync put one token in place of another, and made of these people what they are now.
-
-        Who has no first day any more has left the file.
-        """
+    def advance(self, before: UUID, after: UUID, applied: Applied) -> None:
+        """A sync put one token in place of another, and this into the file."""
+        people, was, now, user_days = applied
         version = self._version
         if version is None or version.token != before:
             return
@@ -250,7 +272,10 @@ class Users:
             recent = _Part.joined([recent, there])
         if len(recent) > max(LEAST_RECENT, RECENT_SHARE * len(most)):
             most, recent = _Part.joined([most, recent]), _NOBODY
-        self._version = _Version(after, most, recent)
+        days = version.days and version.days.with_added(user_days)
+        if days and not UserDays.fits(days.rows):
+            days = None
+        self._version = _Version(after, most, recent, days)
         if most.bytes + recent.bytes > MOST_BYTES:
             self.give_up()
 

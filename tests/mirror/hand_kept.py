@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Self
 
@@ -11,12 +12,14 @@ import pyarrow as pa
 
 from analytics.duck import DuckLimits
 from analytics.engines.mirrored import MirrorEngine
+from analytics.mirror.codes import decoded
 from analytics.mirror.compaction import compact
 from analytics.mirror.home import MirrorHome
 from analytics.mirror.keeper import Keeper
 from analytics.mirror.plan import Plan
 from analytics.mirror.state import State
 from analytics.mirror.store import Store, remove
+from analytics.mirror.user_days import UserDays
 from analytics.mirror.users import NEVER, People
 from analytics.mirror.verify import Verified, verify
 from tests.conftest import Database
@@ -29,8 +32,20 @@ from
         group by all having sum(events) > 0
     ) as days using (user_key)
 group by all"""
+_EVERY_DAY = """select user_key, day, sum(events)::bigint
+from (from user_days union all from recent_user_days) group by all having sum(events) <> 0"""
 
 LIMITS = DuckLimits(threads=1, memory_megabytes=256)
+
+
+def every_day(days: UserDays) -> list[tuple[int, int, int]]:
+    """Each user's number of events on each day, where it isn't 0, as memory has it."""
+    sums = Counter[tuple[int, int]]()
+    for run in days.runs:
+        keys_and_days = zip(*(each.tolist() for each in decoded(run.codes)), strict=True)
+        for at, events in zip(keys_and_days, run.events.tolist(), strict=True):
+            sums[at] += events
+    return [(*at, events) for at, events in sums.items() if events]
 
 
 class HandKept(Keeper):
@@ -90,18 +105,24 @@ class HandKept(Keeper):
     def misremembered(self) -> list[str]:
         """Of whom memory says something else than the file; of nobody, if it is of another state.
 
-        A last day may be unknown, but not wrong.
+        A last day may be unknown, but not wrong. Days may all be unknown.
         """
         store = self.store()
         with store.reading(self.engine._timeout) as (cursor, state):
             rows = cursor.execute(_EVERYBODY).fetchall()
+            days_in_file = cursor.execute(_EVERY_DAY).fetchall()
         projects, names, *in_file = zip(*rows, strict=True) if rows else ((),) * 5
         people = People(np.array(projects, np.int64), pa.array(names, pa.string()), np.zeros(0))
         found = store.users.find(state.token, people)
         if found is None:
             return []
         in_memory = zip(*(each.tolist() for each in found), strict=True)
+        days = store.users.days(state.token)
+        days_in_memory = days_in_file if days is None else every_day(days)
         return [
+            f"user {key} has {events} more or fewer events on {day} in one of the two"
+            for key, day, events in set(days_in_memory) ^ set(days_in_file)
+        ] + [
             f"{name!r} is {ours}, not {theirs}"
             for name, ours, theirs in zip(names, in_memory, zip(*in_file, strict=True), strict=True)
             if ours not in (theirs, (*theirs[:2], NEVER))

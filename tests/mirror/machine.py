@@ -27,7 +27,7 @@ from psycopg.pq import TransactionStatus
 from analytics.calendar import WeekStart
 from analytics.engines.protocol import Freshness
 from analytics.events import ProjectId
-from analytics.mirror import compaction, sync, users
+from analytics.mirror import compaction, sync, user_days, users
 from analytics.mirror.errors import MirrorUnavailable
 from analytics.project import Project
 from tests.conftest import Database
@@ -185,19 +185,22 @@ class MirrorMachine(RuleBasedStateMachine):
     @initialize(
         by_page=st.booleans(),
         compacted=st.sampled_from([(), RECENT, RECENT + REST]),
-        users_in_memory=st.sampled_from([True, True, False]),
+        in_memory=st.sampled_from(["users and days", "users and days", "users", "nothing"]),
     )
-    def begin(self, by_page: bool, compacted: tuple[str, ...], users_in_memory: bool) -> None:
+    def begin(self, by_page: bool, compacted: tuple[str, ...], in_memory: str) -> None:
         """Small tables never reach the paths of large ones, so some runs are made to."""
         if by_page:
             self.patch.setattr(sync, "ROWS_BY_INDEX", -1)
             self.patch.setattr(sync, "PAGES_AT_ONCE", 1)
         for limit in compacted:
             self.patch.setattr(compaction, limit, 0)
-        if not users_in_memory:
+        if in_memory != "users and days":
+            self.patch.setattr(user_days, "MOST_BYTES", -1)
+        if in_memory == "nothing":
             self.patch.setattr(users, "MOST_BYTES", -1)
         self.patch.setattr(users, "LEAST_RECENT", 1)
         self.keeper.open_or_build()
+        self.keeper.sync()  # the next one fills memory
 
     @rule(action=actions)
     def step(self, action: tuple[str, dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from analytics.mirror.known import Known
 from analytics.mirror.looks import Looks
 from analytics.mirror.state import check
 from analytics.mirror.store import Store
+from analytics.mirror.user_days import UserDays
 from analytics.mirror.users import NEVER, Users
 
 Patch = pytest.MonkeyPatch
@@ -151,25 +152,40 @@ def _moves(*, late: bool, removed: bool) -> Bug:
     return lambda patch: patch.setattr(changes, "_moves", moves)
 
 
-def _memory_of_any_state(patch: Patch) -> None:
-    """Users are believed to be in memory as the question's file has them."""
-    find = Users.find
+def _memory_of_any_state(what: str) -> Bug:
+    """Users, or their days, are believed to be in memory as the question's file has them."""
+    asked = getattr(Users, what)
 
-    def unchecked(self: Users, _: Any, people: Any) -> Any:
-        return self._version and find(self, self._version.token, people)
+    def unchecked(self: Users, _: Any, *people: Any) -> Any:
+        return self._version and asked(self, self._version.token, *people)
 
-    patch.setattr(Users, "find", unchecked)
+    return lambda patch: patch.setattr(Users, what, unchecked)
 
 
 def _remembered(**changed: Callable[[Any, Any], Any]) -> Bug:
     """Memory isn't told everything of what a sync made of people."""
     advance = Users.advance
 
-    def deaf(self: Users, before: Any, after: Any, people: Any, was: Any, now: Any) -> None:
-        told = now._replace(**{name: tell(was, now) for name, tell in changed.items()})
-        advance(self, before, after, people, was, told)
+    def deaf(self: Users, before: Any, after: Any, applied: Any) -> None:
+        told = {name: tell(applied.was, applied.now) for name, tell in changed.items()}
+        advance(self, before, after, applied._replace(now=applied.now._replace(**told)))
 
     return lambda patch: patch.setattr(Users, "advance", deaf)
+
+
+def _days_in_memory_since_the_next(patch: Patch) -> None:
+    find = UserDays.find
+    patch.setattr(UserDays, "find", lambda self, keys, since: find(self, keys, since + 1))
+
+
+def _days_not_added(patch: Patch) -> None:
+    """Memory keeps the days that it was filled with."""
+    advance = Users.advance
+
+    def deaf(self: Users, before: Any, after: Any, applied: Any) -> None:
+        advance(self, before, after, applied._replace(user_days=applied.user_days.slice(0, 0)))
+
+    patch.setattr(Users, "advance", deaf)
 
 
 def _unsettled(*, late: bool, removed: bool) -> Bug:
@@ -321,8 +337,13 @@ BUGS: dict[str, Bug] = {
     "tidemark is in force before its rows": _state_committed_first,
     "late events move nobody": _moves(late=False, removed=True),
     "removals move nobody": _moves(late=True, removed=False),
-    "days that changed are not looked at": in_sql("sync/days", "day >= $since", "day > $since"),
-    "memory is taken for that of any state": _memory_of_any_state,
+    "days that changed are not looked at in the file": in_sql(
+        "sync/days", "day >= $since", "day > $since"
+    ),
+    "days that changed are not looked at in memory": _days_in_memory_since_the_next,
+    "users in memory are taken for those of any state": _memory_of_any_state("find"),
+    "days in memory are taken for those of any state": _memory_of_any_state("days"),
+    "days in memory stay as they were": _days_not_added,
     "who left stays in memory": _remembered(
         first_days=lambda was, now: np.minimum(was.first_days, now.first_days)
     ),

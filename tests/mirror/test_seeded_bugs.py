@@ -81,9 +81,20 @@ CAUGHT_BY: dict[str, Callable[..., None]] = {
     "tidemark is in force before its rows": crash.test_mirror_killed_at_any_step_goes_on,
     "late events move nobody": LATE,
     "removals move nobody": LATE,
-    "days that changed are not looked at": (writes.test_removal_of_a_later_event_leaves_the_cohort),
-    "memory is taken for that of any state": (
-        memory.test_question_of_a_state_before_memorys_asks_the_file
+    "days that changed are not looked at in the file": (
+        writes.test_removal_of_a_later_event_leaves_the_cohort
+    ),
+    "days that changed are not looked at in memory": (
+        memory.test_removal_of_one_of_two_events_of_the_last_day
+    ),
+    "users in memory are taken for those of any state": (
+        memory.test_question_of_a_state_before_memorys_asks_the_file_for_users
+    ),
+    "days in memory are taken for those of any state": (
+        memory.test_question_of_a_state_before_memorys_asks_the_file_for_days
+    ),
+    "days in memory stay as they were": (
+        memory.test_last_day_whose_events_are_gone_is_the_last_no_longer
     ),
     "who left stays in memory": memory.test_who_left_and_came_again_is_somebody_new,
     "last days in memory move on only": (
@@ -134,7 +145,7 @@ def dump(database: Any, tmp_path: Path) -> Callable[[], Path]:
     return history.dumper(database, tmp_path)
 
 
-looks, settled = shared.looks, memory.settled
+looks, settled, exact_behind = shared.looks, memory.settled, memory.exact_behind
 other_database = history.other_database
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from analytics.mirror import changes, dictionaries, sync, users
+from analytics.mirror import lookup, sync, user_days, users
+from analytics.mirror.lookup import Lookup
 from tests.mirror.conftest import AT, SHOP, Write, delete, insert
 from tests.mirror.hand_kept import HandKept
 
@@ -31,6 +32,13 @@ def settled(mirror: HandKept, exact: Exact) -> Exact:
     return settled
 
 
+def remember(mirror: HandKept) -> None:
+    """Have a mirror, with users and days in memory: from the second sync on."""
+    mirror.open_or_build()
+    for _ in range(2):
+        mirror.sync()
+
+
 def forbid(patch: pytest.MonkeyPatch, module: Any, name: str) -> None:
     def forbidden(*_: object) -> None:
         pytest.fail(f"{name} was asked for nothing")
@@ -38,21 +46,88 @@ def forbid(patch: pytest.MonkeyPatch, module: Any, name: str) -> None:
     patch.setattr(module, name, forbidden)
 
 
-def test_file_is_not_asked_for_people_who_only_have_newer_events(
+def test_days_are_not_asked_for_of_people_who_only_have_newer_events(
     mirror: HandKept, connect: Write, settled: Exact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = connect()
     for user in ("ann", "bob"):
         insert(writer, user=user)
-    mirror.open_or_build()
-    mirror.sync()
+    remember(mirror)
     with monkeypatch.context() as patch:
-        forbid(patch, dictionaries, "find_people")
-        patch.setattr(changes, "written", lambda *_: pytest.fail("days were asked for nothing"))
+        forbid(patch, lookup, "find_people")
+        forbid(patch, user_days.UserDays, "find")
         for at in (AT, AT + DAY, AT + DAY, AT + 40 * DAY):
             for user in ("ann", "cid", f"new {at}"):
                 insert(writer, user=user, at=at)
+            mirror.sync()
+
+
+def test_file_is_not_asked_for_late_events_and_removals(
+    mirror: HandKept, connect: Write, settled: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    numbers = [insert(writer, user=user, at=AT + 9 * DAY) for user in ("ann", "ann", "bob")]
+    remember(mirror)
+    with monkeypatch.context() as patch:
+        forbid(patch, lookup, "find_people")
+        forbid(patch, lookup, "find_days")
+        insert(writer, user="ann", at=AT)
+        settled()
+        for number in numbers:
+            delete(writer, number)
             settled()
+
+
+def test_first_sync_catches_up_before_anything_is_put_into_memory(
+    mirror: HandKept, connect: Write, settled: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    number = insert(writer)
+    mirror.open_or_build()
+    with monkeypatch.context() as patch:
+        forbid(patch, users.Users, "fill")
+        insert(writer, at=AT + DAY)
+        delete(writer, number)
+        settled()
+    assert mirror.store().users.wants(mirror.state().token)
+    mirror.sync()
+    assert not mirror.store().users.wants(mirror.state().token)
+
+
+def test_memory_is_filled_with_what_syncs_have_added_to_the_file(
+    mirror: HandKept, connect: Write, settled: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = connect()
+    insert(writer)
+    remember(mirror)
+    for days in (9, 10):
+        insert(writer, at=AT + days * DAY)
+        number = insert(writer, at=AT + days * DAY)
+        mirror.sync()
+    monkeypatch.setattr(mirror.store(), "users", users.Users())  # as when it is opened again
+    mirror.sync()
+    assert not mirror.misremembered()
+    delete(writer, number)
+    settled()
+
+
+def test_days_that_memory_has_no_room_for_are_looked_up_in_the_file(
+    mirror: HandKept, connect: Write, settled: Exact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_days, "MOST_BYTES", user_days.BYTES_A_ROW)
+    writer = connect()
+    insert(writer, at=AT - DAY)
+    number = insert(writer)
+    with monkeypatch.context() as patch:
+        forbid(patch, user_days.UserDays, "with_added")
+        remember(mirror)
+    with monkeypatch.context() as patch:
+        forbid(patch, lookup, "find_people")
+        forbid(patch, user_days.UserDays, "find")
+        delete(writer, number)
+        settled()
+        insert(writer, at=AT - 9 * DAY)
+        settled()
 
 
 @pytest.mark.parametrize("back", [1, 2, 9, 40])
@@ -63,8 +138,7 @@ def test_event_before_the_last_day(
     writer = connect()
     for days in (0, 9, 10):
         insert(writer, at=AT + days * DAY)
-    mirror.open_or_build()
-    mirror.sync()
+    remember(mirror)
     insert(writer, at=AT + (10 - back) * DAY)
     settled()
     insert(writer, at=AT + (10 - back) * DAY)
@@ -78,8 +152,7 @@ def test_removal_of_one_of_two_events_of_the_last_day(
     writer = connect()
     insert(writer, at=AT - DAY)
     numbers = [insert(writer) for _ in range(2)]
-    mirror.open_or_build()
-    mirror.sync()
+    remember(mirror)
     for number in numbers:
         delete(writer, number)
         settled()
@@ -91,8 +164,7 @@ def test_last_day_whose_events_are_gone_is_the_last_no_longer(
     writer = connect()
     insert(writer, at=AT - DAY)
     number = insert(writer)
-    mirror.open_or_build()
-    mirror.sync()
+    remember(mirror)
     delete(writer, number)
     settled()
     insert(writer)
@@ -106,8 +178,7 @@ def test_who_left_and_came_again_is_somebody_new(
     writer = connect()
     insert(writer, user="bob")
     number = insert(writer, at=AT - 7 * DAY)
-    mirror.open_or_build()
-    mirror.sync()
+    remember(mirror)
     delete(writer, number)
     settled()
     insert(writer, user="cid")
@@ -122,8 +193,7 @@ def test_days_are_forgotten_with_the_calendar_they_are_of(
     writer = connect()
     noon = AT + timedelta(hours=5)
     insert(writer, at=noon)
-    mirror.open_or_build()
-    mirror.sync()
+    remember(mirror)
     for zone in ("Pacific/Apia", SHOP.timezone):  # there it is the next day
         writer.execute("update projects set timezone = %s", [zone])
         insert(writer, user=f"new in {zone}", at=noon)
@@ -134,28 +204,46 @@ def test_days_are_forgotten_with_the_calendar_they_are_of(
             settled()
 
 
-def test_question_of_a_state_before_memorys_asks_the_file(
+@pytest.fixture
+def exact_behind(
     mirror: HandKept, connect: Write, exact: Exact, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], None]:
+    """Whether answers are exact if a sync ends between the look at the file and one into memory."""
+
+    def exact_behind(asked: str) -> None:
+        writer = connect()
+        number = insert(writer, user="bob")
+        remember(mirror)
+        insert(writer, user="cid")
+        mirror.sync()  # the next one isn't large, and so doesn't make the question begin anew
+        insert(writer)
+        delete(writer, number)
+        find, synced = getattr(Lookup, asked), False
+
+        def behind_a_sync(*arguments: Any) -> Any:
+            nonlocal synced
+            if not synced:
+                synced = True
+                mirror.sync()
+            return find(*arguments)
+
+        monkeypatch.setattr(Lookup, asked, behind_a_sync)
+        exact()
+        assert synced
+
+    return exact_behind
+
+
+def test_question_of_a_state_before_memorys_asks_the_file_for_users(
+    exact_behind: Callable[[str], None],
 ) -> None:
-    """A sync ends between a question's look at the file and its look into memory."""
-    writer = connect()
-    insert(writer, user="bob")
-    mirror.open_or_build()
-    insert(writer, user="cid")
-    mirror.sync()  # the next one isn't large, and so doesn't make the question begin anew
-    insert(writer)
-    find, synced = dictionaries.keys_of, False
+    exact_behind("keys")
 
-    def behind_a_sync(*arguments: Any) -> Any:
-        nonlocal synced
-        if not synced:
-            synced = True
-            mirror.sync()
-        return find(*arguments)
 
-    monkeypatch.setattr("analytics.engines.seen.keys_of", behind_a_sync)
-    exact()
-    assert synced
+def test_question_of_a_state_before_memorys_asks_the_file_for_days(
+    exact_behind: Callable[[str], None],
+) -> None:
+    exact_behind("days")
 
 
 def test_users_that_memory_has_no_room_for_are_looked_up_in_the_file(
@@ -165,10 +253,9 @@ def test_users_that_memory_has_no_room_for_are_looked_up_in_the_file(
     writer = connect()
     for user in ("ann", "bob"):
         insert(writer, user=user)
-    mirror.open_or_build()
     with monkeypatch.context() as patch:
         forbid(patch, users.Users, "fill")
-        mirror.sync()
+        remember(mirror)
     insert(writer)
     insert(writer, user="cid")
     settled()
@@ -186,10 +273,9 @@ def test_sync_goes_on_where_duckdb_lacks_the_memory_to_say_who_everybody_is(
 
     writer = connect()
     insert(writer)
-    mirror.open_or_build()
     with monkeypatch.context() as patch:
-        patch.setattr(sync, "remember_users", exhausted)
-        mirror.sync()
+        patch.setattr(sync, "remember", exhausted)
+        remember(mirror)
     assert "mirror.users_not_in_memory" in caplog.text
     insert(writer)
     insert(writer, user="cid")

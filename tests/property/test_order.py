@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.mirror.batch import order_of
+from analytics.mirror.codes import order_of
 
 NUMBERS = st.integers(-3, 3) | st.integers(-(2**31), 2**31 - 1)
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.mirror import users
-from analytics.mirror.users import BEFORE, NEVER, Keys, People, Users
+from analytics.mirror import user_days, users
+from analytics.mirror.user_days import UserDays
+from analytics.mirror.users import BEFORE, NEVER, Applied, Keys, People, Users
 
 Who = tuple[int, str]
 Entry = tuple[int, int, int]
@@ -51,6 +52,13 @@ def everybody(file: Mapping[Who, Entry], at_once: int) -> Iterator[pa.RecordBatc
         yield pa.record_batch(arrays, names)
 
 
+def applied(
+    them: list[Who], was: list[Entry], now: list[Entry], days: pa.Table | None = None
+) -> Applied:
+    no_days = pa.table({name: pa.array([], pa.int32()) for name in ("user_key", "day", "events")})
+    return Applied(people(them), keys(was), keys(now), days or no_days)
+
+
 def expected(file: Mapping[Who, Entry], them: list[Who]) -> list[Entry]:
     return [file.get(who, (-1 - number, NEVER, BEFORE)) for number, who in enumerate(them)]
 
@@ -86,7 +94,7 @@ def test_it_finds_whom_the_file_has(
         file = {who: (key, *days) for key, (who, days) in enumerate(there.items(), 1)}
         memory, token = Users(), UUID(int=0)
         assert memory.wants(token)
-        memory.fill(token, everybody(file, at_once))
+        memory.fill(token, everybody(file, at_once), None)
         assert found(memory, token, EVERYBODY) == expected(file, EVERYBODY)
         next_key = len(file) + 1
         for number, sync in enumerate(syncs, 1):
@@ -101,7 +109,7 @@ def test_it_finds_whom_the_file_has(
                     next_key += 1
             now = [file.get(who, (was[at][0], NEVER, NEVER)) for at, who in enumerate(them)]
             after = UUID(int=number)
-            memory.advance(token, after, people(them), keys(was), keys(now))
+            memory.advance(token, after, applied(them, was, now))
             assert found(memory, token, EVERYBODY) is None
             assert not memory.wants(after)
             token = after
@@ -112,23 +120,25 @@ def test_it_finds_whom_the_file_has(
 @given(whos)
 def test_of_another_state_it_says_nothing_and_learns_nothing(them: list[Who]) -> None:
     memory, token, another, after = Users(), *(UUID(int=number) for number in range(3))
-    memory.fill(token, everybody({}, 1))
+    memory.fill(token, everybody({}, 1), UserDays())
     now = [(number, 1, 1) for number in range(len(them))]
-    memory.advance(another, after, people(them), keys(expected({}, them)), keys(now))
+    memory.advance(another, after, applied(them, expected({}, them), now))
     assert memory.find(after, people(them)) is None
+    assert memory.days(after) is None
     assert found(memory, token, them) == expected({}, them)
+    assert memory.days(token) == UserDays()
 
 
 def test_what_another_thread_is_reading_stays_as_it_is() -> None:
     them = EVERYBODY[:3]
     file = {who: (key, 1, 2) for key, who in enumerate(them, 1)}
     memory, token, after = Users(), UUID(int=0), UUID(int=1)
-    memory.fill(token, everybody(file, 1))
+    memory.fill(token, everybody(file, 1), None)
     held = memory._version
     assert held
     numbers = held.most.numbers.copy()
     now = [(1, 1, 3), (2, 0, 2), (3, NEVER, NEVER)]
-    memory.advance(token, after, people(them), keys(list(file.values())), keys(now))
+    memory.advance(token, after, applied(them, list(file.values()), now))
     assert (held.most.numbers == numbers).all()
     assert found(memory, after, them) == [*now[:2], (-3, NEVER, BEFORE)]
 
@@ -142,10 +152,27 @@ def test_more_than_it_may_hold_it_lets_go_for_good(
     file = {who: (key, 1, 1) for key, who in enumerate(them, 1)}
     memory, token, after = Users(), UUID(int=0), UUID(int=1)
     if full == "filled":
-        memory.fill(after, everybody(file, 1))
+        memory.fill(after, everybody(file, 1), UserDays())
     else:
-        memory.fill(token, everybody({}, 1))
-        strangers, known = keys(expected({}, them)), keys(list(file.values()))
-        memory.advance(token, after, people(them), strangers, known)
+        memory.fill(token, everybody({}, 1), UserDays())
+        memory.advance(token, after, applied(them, expected({}, them), list(file.values())))
     assert memory.find(after, people(them)) is None
+    assert memory.days(after) is None
     assert not memory.wants(UUID(int=2))
+
+
+def test_days_move_on_with_the_users_until_there_are_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(user_days, "MOST_BYTES", 2 * user_days.BYTES_A_ROW)
+    memory, them = Users(), EVERYBODY[:3]
+    tokens = [UUID(int=number) for number in range(4)]
+    memory.fill(tokens[0], everybody({}, 1), UserDays())
+    for number, who in enumerate(them):
+        days = pa.table({"user_key": [number], "day": [1], "events": [1]})
+        before, now = expected({}, [who]), [(number, 1, 1)]
+        memory.advance(tokens[number], tokens[number + 1], applied([who], before, now, days))
+        assert memory.days(tokens[number]) is None
+        known = memory.days(tokens[number + 1])
+        assert (known and known.rows) == (number + 1 if number < 2 else None)
+    assert found(memory, tokens[3], them) == [(number, 1, 1) for number in range(3)]
