@@ -217,12 +217,12 @@ def _state_committed_first(patch: Patch) -> None:
     apply, write_state = sync._apply, sync.write_state
     states: list[Any] = []
 
-    def both(cursor: Any, known: Any, found: Any, *others: Any) -> Any:
+    def both(lookup: Any, known: Any, found: Any, *others: Any) -> Any:
         with_state = replace(states[-1], horizon=found.facts.xmin)
-        write_state(cursor, with_state)
-        cursor.execute("commit")
-        cursor.execute("begin")
-        return apply(cursor, known, found, *others)
+        write_state(lookup.cursor, with_state)
+        lookup.cursor.execute("commit")
+        lookup.cursor.execute("begin")
+        return apply(lookup, known, found, *others)
 
     advanced = sync._advanced
 
