@@ -58,7 +58,7 @@ class Lookup:
             return DaysOfUsers(keys, keys, keys)
         user_days = self.users.days(self.state.token)
         if user_days is None:
-            return find_days(self.cursor, keys, since)
+            return find_user_days(self.cursor, keys, since)
         return user_days.find(keys, since)
 
 
@@ -103,7 +103,7 @@ def find_people(cursor: Cursor, people: People) -> Keys:
     return Keys(keys, first_days, last_days)
 
 
-def find_days(cursor: Cursor, keys: Integers, since: Integers) -> DaysOfUsers:
+def find_user_days(cursor: Cursor, keys: Integers, since: Integers) -> DaysOfUsers:
     """What `Lookup.days` says of at least one user, by a pass over the file."""
     # Keys are dense, so a table of all numbers up to the largest says whose each one is.
     user_of_key = np.empty(keys.max() + 1, np.int64)

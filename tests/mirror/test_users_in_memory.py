@@ -70,7 +70,7 @@ def test_file_is_not_asked_for_late_events_and_removals(
     remember(mirror)
     with monkeypatch.context() as patch:
         forbid(patch, lookup, "find_people")
-        forbid(patch, lookup, "find_days")
+        forbid(patch, lookup, "find_user_days")
         insert(writer, user="ann", at=AT)
         settled()
         for number in numbers:
